@@ -1,0 +1,1 @@
+"""Experiment configs: ``get_config()`` of each starts from ``base``'s and alters it."""

@@ -1,0 +1,128 @@
+"""Trains, evaluates and samples variational autoencoders.
+
+  python main.py --config=configs/mnist_cnn.py              train, then evaluate
+  python main.py --config=... --config.loss.beta=4          change any field
+  python main.py --config=... --workdir=RUN                 in RUN; resumes there
+  python main.py --mode=eval --workdir=RUN                  evaluate a run again
+  python main.py --mode=sample --workdir=RUN --num=64       draw new images
+  python main.py --config=... --print_config                show every field
+
+The fields and what they may be: configs/base.py.
+"""
+
+import os
+import pathlib
+import re
+import sys
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from vae_jax import settings
+
+ROOT = pathlib.Path(__file__).parent
+FIELD = re.compile(r"^--?(?:no)?config\.([^=\s]*)", re.MULTILINE)
+MODES = ("train", "eval", "sample")
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+
+
+def main(argv: list[str]) -> int:
+    """Runs one command and returns its exit code: 2 for a mistake of the user's."""
+    try:
+        args, config = parse(argv)
+    except (flags.Error, ValueError, OSError) as error:
+        print(f"main.py: {error}", file=sys.stderr)
+        return 2
+    if args.help:
+        print(f"{__doc__}\nFlags:\n{args.get_help()}")
+        return 0
+    if args.print_config:
+        print(config)
+        return 0
+    if config.train.deterministic:  # read by XLA when JAX is first imported
+        known = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{known} {DETERMINISTIC}".strip()
+
+    from vae_jax import run  # takes a second, so only for a command that makes sense
+
+    return run.run(
+        args.mode,
+        config,
+        workdir=args.workdir,
+        num=args.num,
+        sample_seed=args.sample_seed,
+        command=argv,
+    )
+
+
+def parse(argv: list[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
+    """The flags, and the checked config: none if only help is wanted.
+
+    Raises:
+        flags.Error: if a flag is unknown or malformed.
+        ValueError: if a field is unknown or not allowed to have its value.
+        FileNotFoundError: if there is no such config.
+    """
+    args = known_flags()
+    flags.DEFINE_string("config", None, "config file", flag_values=args)
+    args([arg for arg in argv if not FIELD.match(arg)])
+    if args.help:
+        return args, None
+    for field in FIELD.findall("\n".join(argv)):
+        settings.check_field(field)
+    if args.config is None:
+        argv = [argv[0], f"--config={config_of_run(args)}", *argv[1:]]
+    elif not pathlib.Path(args.config.split(":")[0]).is_file():
+        raise FileNotFoundError(
+            f"--config: no such file: {args.config}; there are {available()}"
+        )
+
+    args = known_flags()
+    config_flags.DEFINE_config_file("config", None, flag_values=args, sys_argv=argv)
+    try:
+        extra = args(argv)[1:]
+        config = args.config
+    except flags.Error:
+        raise
+    except Exception as error:  # whatever the code of a config file may raise
+        raise ValueError(f"--config: {type(error).__name__}: {error}") from error
+    if extra:
+        raise ValueError(f"arguments: must all be flags, got {' '.join(extra)}")
+    settings.check(config)
+    return args, config
+
+
+def known_flags() -> flags.FlagValues:
+    """The flags beside ``--config``, in a set of their own, not absl's global one."""
+    args = flags.FlagValues()
+    define = {"flag_values": args}
+    flags.DEFINE_enum("mode", "train", MODES, "what to do", **define)
+    flags.DEFINE_string(
+        "workdir", None, "run directory; default: a new one in experiments/", **define
+    )
+    flags.DEFINE_integer("num", 64, "how many images to sample", 1, **define)
+    flags.DEFINE_integer("sample_seed", 0, "seed of the samples", 0, **define)
+    flags.DEFINE_bool("print_config", False, "print the config and exit", **define)
+    flags.DEFINE_bool("help", False, "print this and exit", short_name="h", **define)
+    return args
+
+
+def config_of_run(args: flags.FlagValues) -> str:
+    """What ``--config`` is when only ``--workdir`` says which run is meant."""
+    if args.workdir is None and args.mode == "train":
+        raise ValueError(f"--config: must be given; there are {available()}")
+    if args.workdir is None:
+        raise ValueError(f"--workdir: must name a run for --mode={args.mode}")
+    path = pathlib.Path(args.workdir, "config.json")
+    if not path.is_file():
+        raise FileNotFoundError(f"--workdir: must hold a run, but there is no {path}")
+    return f"{ROOT / 'configs' / 'saved.py'}:{path}"
+
+
+def available() -> str:
+    names = sorted(p.name for p in (ROOT / "configs").glob("*_*.py"))
+    return ", ".join(f"configs/{name}" for name in names if name[0] != "_")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

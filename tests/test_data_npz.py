@@ -1,0 +1,115 @@
+"""Arrays in npz files, whole and broken."""
+
+import io
+import re
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+
+from vae_jax.data import npz
+
+ARRAYS = {"x": np.arange(1000, dtype=np.uint8).reshape(10, 100), "y": np.arange(3)}
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_numpy_s_own_files_are_read(tmp_path, save):
+    save(tmp_path / "file.npz", unused=np.zeros(3), z=ARRAYS["x"].T, **ARRAYS)
+    found = npz.read(tmp_path / "file.npz", ("x", "y", "z"))
+    assert list(found) == ["x", "y", "z"]
+    np.testing.assert_equal(found, {**ARRAYS, "z": ARRAYS["x"].T})
+
+
+def test_write_makes_the_folder_and_leaves_only_the_file(tmp_path):
+    path = tmp_path / "deep" / "er" / "file.npz"
+    npz.write(path, ARRAYS)
+    npz.write(path, ARRAYS)
+    assert list(path.parent.iterdir()) == [path]
+    np.testing.assert_equal(npz.read(path, ("x", "y")), ARRAYS)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "file.npz"
+    npz.write(path, ARRAYS)
+
+    def savez(file, **arrays):
+        file.write(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(np, "savez", savez)
+    with pytest.raises(OSError, match="no space left"):
+        npz.write(path, {"x": np.zeros(3)})
+    assert list(tmp_path.iterdir()) == [path]
+    np.testing.assert_equal(npz.read(path, ("x", "y")), ARRAYS)
+
+
+def whole():
+    stream = io.BytesIO()
+    np.savez(stream, **ARRAYS)
+    return stream.getvalue()
+
+
+def with_member(content):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("x.npy", content)
+    return stream.getvalue()
+
+
+def npy(array, **changes):
+    stream = io.BytesIO()
+    header = {**np.lib.format.header_data_from_array_1_0(array), **changes}
+    np.lib.format.write_array_header_1_0(stream, header)
+    return stream.getvalue() + array.tobytes()
+
+
+OBJECTS = io.BytesIO()
+np.save(OBJECTS, np.array([print], dtype=object))
+FLIPPED = bytearray(whole())
+FLIPPED[500] ^= 1
+ZIPPED = io.BytesIO()
+np.savez_compressed(ZIPPED, **ARRAYS)
+MANGLED = bytearray(ZIPPED.getvalue())
+MANGLED[60:80] = b"\xff" * 20  # no such deflate block
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "must be a whole npz file, got File is not a zip file"),
+        (whole()[:-30], "must be a whole npz file, got File is not a zip file"),
+        (bytes(FLIPPED), "must be a whole npz file, got Bad CRC-32"),
+        (bytes(MANGLED), "must be a whole npz file, got Error -3 while decompressing"),
+        (with_member(b""), "must hold the plain arrays x, got "),
+        (with_member(OBJECTS.getvalue()), "must hold the plain arrays x, got "),
+        (with_member(npy(ARRAYS["x"], shape=(10, 99))), "cannot reshape"),
+        (with_member(npy(ARRAYS["x"], shape=(1 << 40,))), "cannot reshape"),
+        (with_member(b"\x93NUMPY\x09\x00"), "got format (9, 0) in x.npy"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_damaged_file_is_named_with_what_is_wrong(tmp_path, content, message):
+    path = tmp_path / "file.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        npz.read(path, ("x",))
+    assert str(caught.value).startswith(f"{path}: must ")
+    assert path.read_bytes() == content
+
+
+def test_a_key_that_is_absent_is_named(tmp_path):
+    npz.write(tmp_path / "file.npz", ARRAYS)
+    with pytest.raises(ValueError, match=r"arrays x, z, got .*z\.npy"):
+        npz.read(tmp_path / "file.npz", ("x", "z"))
+
+
+def test_a_member_too_large_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "file.npz", x=np.zeros(10_000_000, np.uint8))
+    monkeypatch.setattr(npz, "MAX_BYTES", 1_000_000)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"10000128 bytes in x\.npy, more than 100000"):
+        npz.read(tmp_path / "file.npz", ("x",))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000

@@ -1,0 +1,124 @@
+"""Terms over a whole set, and what is said about them."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vae_jax import evaluate, likelihoods, models, objectives
+
+SHAPE = (6, 5, 1)
+IMAGES = np.random.default_rng(0).integers(0, 256, (23, *SHAPE)).astype(np.uint8)
+
+
+@pytest.fixture
+def model():
+    likelihood = likelihoods.build(
+        "bce", sigma=1.0, sigma_learnable=False, include_const=True
+    )
+    return models.build(
+        "mlp", SHAPE, likelihood, z_dim=2, hidden_dim=8, hidden_layers=1
+    )
+
+
+def recon_at_mean(model, params, x):
+    """Recon and KL without any draw: what does not depend on the batches."""
+    out = model.apply(params, x, None, 1.0)
+    return model.likelihood.nll({}, None, out.pixels, x, 1.0)
+
+
+def no_draws(model, params, x, key, hparams):
+    del key, hparams
+    recon = recon_at_mean(model, params, x)
+    return recon, {"recon": recon, "kl": recon, "elbo": -recon}
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 23, 100])
+def test_every_image_counts_once_whatever_the_batch_size(
+    model, key, hparams, batch_size
+):
+    params = model.init(key)
+    terms = evaluate.make_terms(model, no_draws, scale="unit", batch_size=batch_size)
+    found = terms(params, IMAGES, hparams)
+    expected = recon_at_mean(model, params, jnp.asarray(IMAGES, jnp.float32) / 255)
+    assert found["recon"].shape == (23,)
+    np.testing.assert_allclose(found["recon"], expected, rtol=1e-5)  # float32
+
+
+def test_evaluation_draws_the_same_latents_every_time(model, key, hparams):
+    params = model.init(key)
+    objective = objectives.elbo("mc", 1)
+    terms = evaluate.make_terms(model, objective, scale="unit", batch_size=5)
+    first, again = (terms(params, IMAGES, hparams) for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+    # One image five times: five latents, hence five reconstructions.
+    same = terms(params, np.repeat(IMAGES[:1], 10, axis=0), hparams)
+    assert len(set(same["recon"].tolist())) == 10
+
+
+def test_any_number_of_images_takes_one_compilation(model, key, hparams):
+    params, traced = model.init(key), []
+
+    def counted(*args):
+        traced.append(1)
+        return no_draws(*args)
+
+    terms = evaluate.make_terms(model, counted, scale="unit", batch_size=10)
+    for size in (23, 10, 3):
+        terms(params, IMAGES[:size], hparams)
+    assert len(traced) == 1
+
+
+def test_the_standard_error_is_that_of_a_mean():
+    found = evaluate.estimate(np.array([1.0, 2.0, 3.0, 6.0]))
+    # Sample variance (4 + 1 + 0 + 9) / 3 about the mean of 3.
+    assert found == pytest.approx((3.0, math.sqrt(14 / 3 / 4), 4))
+
+
+def test_a_single_image_has_no_standard_error():
+    assert math.isnan(evaluate.estimate(np.array([1.0])).standard_error)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "binary", "kind"),
+    [
+        ("mass", True, "probability_mass"),
+        ("mass", False, "cross_entropy"),
+        ("density", True, "density"),
+        ("density", False, "density"),
+    ],
+)
+def test_the_bound_is_a_likelihood_only_where_the_pixels_are_possible_draws(
+    likelihood, binary, kind
+):
+    assert evaluate.bound_kind(likelihood, binary) == kind
+
+
+def test_no_bits_per_dim_of_a_cross_entropy():
+    elbo = evaluate.Estimate(-100.0, 1.0, 10)
+    assert evaluate.bits_per_dim(elbo, "cross_entropy", 784, "unit") is None
+
+
+def test_bits_per_dim_of_a_mass_and_of_densities():
+    elbo = evaluate.Estimate(-30 * math.log(2), 3 * math.log(2), 7)
+    mass = evaluate.bits_per_dim(elbo, "probability_mass", 30, "unit")
+    assert mass == pytest.approx((1.0, 0.1, 7))
+    unit = evaluate.bits_per_dim(elbo, "density", 30, "unit")
+    assert unit == pytest.approx((1.0 + math.log2(255), 0.1, 7))
+    centred = evaluate.bits_per_dim(elbo, "density", 30, "centred")
+    assert centred == pytest.approx((9.0, 0.1, 7))
+
+
+def test_pictures_show_probabilities(model, key, hparams):
+    params, x = model.init(key), jnp.asarray(IMAGES, jnp.float32) / 255
+    (means,) = evaluate.posterior_means(model, params, x, hparams)
+    recons = evaluate.reconstruct(model, params, x, hparams)
+    expected = jax.nn.sigmoid(model.decode(params, (means,), 1.0))
+    np.testing.assert_allclose(recons, expected, rtol=1e-5)
+    decoded = evaluate.decode_means(model, params, (means,), hparams)
+    np.testing.assert_allclose(decoded, expected, rtol=1e-5)
+    samples = evaluate.sample_means(model, params, key, 9, hparams)
+    assert samples.shape == (9, *SHAPE)
+    assert ((samples > 0) & (samples < 1)).all()

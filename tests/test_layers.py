@@ -1,0 +1,76 @@
+"""Modules import only from layers below their own, and few know the heavy libraries."""
+
+import ast
+import pathlib
+
+import pytest
+
+import vae_jax
+
+LAYERS = [
+    {"contracts", "losses", "pixels", "sampling", "settings"},
+    {"data", "likelihoods", "models", "objectives"},
+    {"evaluate", "train"},
+    {
+        "assembly",
+        "checkpoint",
+        "experiment",
+        "pacing",
+        "plots",
+        "progress",
+        "report",
+    },
+    {"run"},
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+ROOT = pathlib.Path(vae_jax.__file__).parent
+SOURCES = [p for p in sorted(ROOT.rglob("*.py")) if p != ROOT / "__init__.py"]
+ONLY_IN = {
+    "flax": {"models"},
+    "orbax": {"checkpoint"},
+    "matplotlib": {"plots"},
+    "tqdm": {"progress"},
+    "urllib": {"data"},
+}
+
+
+def own_name(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported_modules(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            package, *rest = node.module.split(".")
+            if package == "vae_jax":
+                yield from rest[:1] or [alias.name for alias in node.names]
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("vae_jax."):
+                    yield alias.name.split(".")[1]
+
+
+def imported_packages(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_downwards(path):
+    own = own_name(path)
+    above = {m for m in imported_modules(path) if m != own and RANK[m] >= RANK[own]}
+    assert not above, f"{own} (layer {RANK[own]}) imports {sorted(above)}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_library_is_imported_only_where_it_belongs(path):
+    own = own_name(path)
+    misplaced = {p for p in imported_packages(path) if own not in ONLY_IN.get(p, {own})}
+    assert not misplaced
+
+
+def test_every_module_has_a_layer():
+    assert {own_name(path) for path in SOURCES} == set(RANK)

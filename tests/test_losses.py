@@ -1,0 +1,290 @@
+"""Losses against values worked out by hand, scipy, and each other."""
+
+import math
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from vae_jax import losses
+
+RNG = np.random.default_rng(0)
+
+
+def random(*shape):
+    return jnp.asarray(RNG.normal(size=shape), jnp.float32)
+
+
+def test_bernoulli_nll_of_a_coin_flip_is_log_two_per_pixel():
+    logits = jnp.zeros((2, 3))
+    targets = jnp.array([[0.0, 1.0, 1.0], [1.0, 0.0, 0.5]])
+    np.testing.assert_allclose(
+        losses.bernoulli_nll(logits, targets), 3 * math.log(2.0), rtol=1e-6
+    )
+
+
+def test_bernoulli_nll_agrees_with_scipy_on_binary_images():
+    logits, targets = random(4, 5, 3, 2), jnp.asarray(RNG.integers(0, 2, (4, 5, 3, 2)))
+    probs = 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
+    expected = -stats.bernoulli.logpmf(targets, probs).sum(axis=(1, 2, 3))
+    nll = losses.bernoulli_nll(logits, targets.astype(jnp.float32))
+    # float32 rounding of 30 terms
+    np.testing.assert_allclose(nll, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("logit", [-1e4, -104.0, -88.0, 0.0, 88.0, 104.0, 1e4])
+@pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
+def test_bernoulli_gradient_is_probability_minus_target_at_every_logit(logit, target):
+    def total(logits):
+        return losses.bernoulli_nll(logits, jnp.full((1, 1), target)).sum()
+
+    value, grad = jax.value_and_grad(total)(jnp.full((1, 1), logit))
+    assert np.isfinite(value)
+    expected = 1 / (1 + math.exp(-np.clip(logit, -700, 700))) - target
+    np.testing.assert_allclose(grad[0, 0], expected, atol=1e-6)  # float32 rounding
+
+
+@pytest.mark.parametrize(
+    ("target", "log_sigma", "nats"),
+    [
+        (0.0, 0.0, 0.9189385),  # log(2 pi) / 2: the constant is kept
+        (1.0, 0.0, 1.4189385),  # plus 1/2 for an error of one standard deviation
+        (0.0, -2.0, -1.0810615),  # a density above one has a negative NLL
+    ],
+)
+def test_gaussian_nll_matches_hand_computed_values(target, log_sigma, nats):
+    one = jnp.ones((1, 1))
+    nll = losses.gaussian_nll(0.0 * one, jnp.float32(log_sigma), target * one)
+    np.testing.assert_allclose(nll, nats, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_gaussian_nll_agrees_with_scipy(shared):
+    mean, targets = random(4, 3, 2), random(4, 3, 2)
+    log_sigma = jnp.float32(-0.7) if shared else random(4, 3, 2)
+    sigma = np.exp(np.asarray(log_sigma, np.float64))
+    expected = -stats.norm.logpdf(targets, mean, sigma).sum(axis=(1, 2))
+    # float32 rounding of six terms that reach 100
+    np.testing.assert_allclose(
+        losses.gaussian_nll(mean, log_sigma, targets), expected, rtol=1e-4
+    )
+
+
+def test_include_const_moves_the_gaussian_nll_by_the_constant_and_keeps_log_sigma():
+    mean, targets = random(2, 7), random(2, 7)
+    for log_sigma in (-1.0, 0.5):
+        full = losses.gaussian_nll(mean, jnp.float32(log_sigma), targets)
+        less = losses.gaussian_nll(
+            mean, jnp.float32(log_sigma), targets, include_const=False
+        )
+        np.testing.assert_allclose(full - less, 3.5 * math.log(2 * math.pi), rtol=1e-5)
+    squared = 0.5 * np.square((targets - mean) / math.exp(0.5)).sum(axis=-1)
+    np.testing.assert_allclose(less, squared + 7 * 0.5, rtol=1e-5)
+
+
+def test_optimal_log_sigma_is_where_the_gaussian_nll_is_lowest():
+    mean, targets = random(8, 6), random(8, 6)
+
+    def total(log_sigma):
+        return losses.gaussian_nll(mean, log_sigma, targets).sum()
+
+    best = losses.optimal_log_sigma(mean, targets)
+    np.testing.assert_allclose(jax.grad(total)(best), 0.0, atol=1e-4)  # of 48 terms
+    assert total(best) < total(best + 0.01)
+    assert total(best) < total(best - 0.01)
+
+
+def test_gradient_through_the_optimal_sigma_is_that_of_the_log_error():
+    # At the optimum the NLL is D/2 (log(2 pi MSE) + 1) on average, per image.
+    mean, targets = random(8, 6), random(8, 6)
+
+    def nll(mean):
+        best = losses.optimal_log_sigma(mean, targets)
+        return losses.gaussian_nll(mean, best, targets).mean()
+
+    def closed_form(mean):
+        mse = jnp.square(targets - mean).mean()
+        return 3.0 * (jnp.log(2 * math.pi * mse) + 1.0)
+
+    np.testing.assert_allclose(nll(mean), closed_form(mean), rtol=1e-5)
+    np.testing.assert_allclose(
+        jax.grad(nll)(mean), jax.grad(closed_form)(mean), rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("loss", ["bernoulli", "gaussian"])
+def test_weights_count_each_value_that_often(loss):
+    mean, targets = random(3, 4, 4, 1), jnp.abs(random(3, 4, 4, 1)) % 1.0
+    weights = np.zeros((1, 4, 4, 1), np.float32)
+    weights[:, :2] = 1.0
+
+    def nll(rows, weights):
+        a, b = mean[:, rows], targets[:, rows]
+        if loss == "bernoulli":
+            return losses.bernoulli_nll(a, b, weights)
+        return losses.gaussian_nll(a, jnp.float32(0.3), b, weights)
+
+    everything = slice(None)
+    np.testing.assert_allclose(
+        nll(everything, jnp.asarray(weights)), nll(slice(2), 1.0), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        nll(everything, 2.0), 2 * nll(everything, 1.0), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("mean", "logvar", "nats"),
+    [
+        (0.0, 0.0, 0.0),  # the prior itself
+        (1.0, 0.0, 0.5),  # mean^2 / 2
+        (0.0, math.log(4.0), 1.5 - math.log(2.0)),  # (4 - 1 - log 4) / 2
+    ],
+)
+def test_kl_analytic_matches_hand_computed_values(mean, logvar, nats):
+    kl = losses.kl_analytic(jnp.full((1, 1), mean), jnp.full((1, 1), logvar))
+    np.testing.assert_allclose(kl, nats, rtol=1e-6, atol=1e-7)
+
+
+def test_kl_analytic_agrees_with_quadrature_for_any_prior():
+    grid = np.linspace(-12, 12, 200_001)
+    for mean, logvar, prior_mean, prior_logvar in [(0.3, -0.5, -0.4, 0.8)]:
+        q = stats.norm(mean, math.exp(logvar / 2))
+        p = stats.norm(prior_mean, math.exp(prior_logvar / 2))
+        integrand = q.pdf(grid) * (q.logpdf(grid) - p.logpdf(grid))
+        expected = integrand.sum() * (grid[1] - grid[0])
+        one = jnp.ones((1, 1))
+        kl = losses.kl_analytic(
+            mean * one, logvar * one, prior_mean * one, prior_logvar * one
+        )
+        np.testing.assert_allclose(kl[0], expected, rtol=1e-5)  # float32
+
+
+@pytest.mark.parametrize("standard_prior", [True, False])
+def test_kl_mc_converges_to_kl_analytic(key, standard_prior):
+    draws = 20_000
+    mean, logvar = jnp.array([[0.5, -1.0]]), jnp.array([[0.3, -0.7]])
+    prior = () if standard_prior else (jnp.array([[0.2, 0.1]]), jnp.array([[0.5, 0.0]]))
+    noise = jax.random.normal(key, (draws, *mean.shape))
+    z = mean[None] + jnp.exp(0.5 * logvar)[None] * noise
+
+    per_draw = jax.vmap(lambda one: losses.kl_mc(one[None], mean, logvar, *prior))(z)
+    standard_error = per_draw.std() / math.sqrt(draws)
+    gap = abs(per_draw.mean() - losses.kl_analytic(mean, logvar, *prior)[0])
+
+    # Four standard errors: a correct estimator fails one seed in about 16,000.
+    assert gap < 4 * standard_error
+
+
+def test_kl_mc_averages_over_its_draws(key):
+    z, mean, logvar = jax.random.normal(key, (3, 2, 4)), random(2, 4), random(2, 4)
+    each = [losses.kl_mc(one[None], mean, logvar) for one in z]
+    np.testing.assert_allclose(
+        losses.kl_mc(z, mean, logvar), np.mean(each, axis=0), rtol=1e-5
+    )
+
+
+def test_log_normal_agrees_with_scipy():
+    z, mean, logvar = random(5, 3), random(5, 3), random(5, 3)
+    sigma = np.exp(0.5 * np.asarray(logvar, np.float64))
+    expected = stats.norm.logpdf(z, mean, sigma).sum(axis=-1)
+    np.testing.assert_allclose(
+        losses.log_normal(z, mean, logvar), expected, rtol=1e-4
+    )  # float32
+
+
+def test_elbo_never_exceeds_the_exact_log_likelihood():
+    # Linear-Gaussian model, z ~ N(0, 1) and x | z ~ N(z, 1), so x ~ N(0, 2).
+    x = jnp.array([[1.3]])
+    half_log_two = jnp.float32(0.5 * math.log(2.0))
+    log_px = -losses.gaussian_nll(jnp.zeros((1, 1)), half_log_two, x)
+
+    def bound(mean, logvar):
+        # E_q of the Gaussian NLL, in closed form: the plug-in value plus var(q) / 2.
+        recon = losses.gaussian_nll(mean, jnp.float32(0.0), x)
+        recon += 0.5 * jnp.exp(logvar)[:, 0]
+        return losses.elbo(recon, losses.kl_analytic(mean, logvar))
+
+    assert bound(jnp.zeros((1, 1)), jnp.zeros((1, 1))) < log_px
+    exact_posterior = bound(x / 2, jnp.full((1, 1), math.log(0.5)))
+    np.testing.assert_allclose(exact_posterior, log_px, rtol=1e-6)
+
+
+def test_mean_reduction_is_sum_reduction_divided_by_the_number_of_values():
+    per_image = jnp.array([1.0, 2.0, 6.0])
+    assert losses.batch_loss(per_image, "sum", 12) == 3.0
+    assert losses.batch_loss(per_image, "mean", 12) == 0.25
+
+
+def test_a_fair_coin_costs_one_bit_per_dimension():
+    nats = 784 * math.log(2.0)
+    assert losses.nats_to_bits_per_dim(nats, 784) == pytest.approx(1.0)
+
+
+def test_bits_per_dim_of_a_density_count_the_width_of_a_grey_level():
+    # A uniform density over 256 levels of width 1/256 is one in every pixel: zero nats,
+    # and eight bits for each level.
+    assert losses.nats_to_bits_per_dim(0.0, 10, 1 / 256) == pytest.approx(8.0)
+    assert losses.nats_to_bits_per_dim(0.0, 10, 1 / 255) == pytest.approx(
+        math.log2(255)
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda a, b: losses.bernoulli_nll(a, b),
+            r"bernoulli_nll: shapes must be equal, .* \(2, 3\), targets \(2, 1\)",
+        ),
+        (
+            lambda a, b: losses.gaussian_nll(a, jnp.float32(0), b),
+            r"gaussian_nll: shapes must be equal, got mean \(2, 3\), targets \(2, 1\)",
+        ),
+        (
+            lambda a, b: losses.gaussian_nll(a, b, a),
+            r"gaussian_nll: .* mean \(2, 3\), log_sigma \(2, 1\)",
+        ),
+        (
+            lambda a, b: losses.kl_analytic(a, b),
+            r"kl_analytic: .* mean \(2, 3\), logvar \(2, 1\)",
+        ),
+        (
+            lambda a, b: losses.log_normal(a, a, b),
+            r"log_normal: .* logvar \(2, 1\)",
+        ),
+        (
+            lambda a, b: losses.optimal_log_sigma(a, b),
+            r"optimal_log_sigma: .* targets \(2, 1\)",
+        ),
+    ],
+)
+def test_shape_mismatch_names_both_shapes(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(jnp.zeros((2, 3)), jnp.zeros((2, 1)))
+
+
+def test_unknown_reduction_lists_the_known_ones():
+    with pytest.raises(ValueError, match="must be one of sum, mean, got 'batchmean'"):
+        losses.batch_loss(jnp.zeros(2), "batchmean", 1)
+
+
+def test_importing_the_losses_imports_no_heavy_library():
+    heavy = "flax tensorflow_datasets matplotlib orbax scipy"
+    code = (
+        "import sys, vae_jax.losses\n"
+        f"print([m for m in {heavy.split()} if m in sys.modules])"
+    )
+    # jax itself may import scipy: only what it does not is counted.
+    bare = code.replace("vae_jax.losses", "jax.numpy")
+    seen = [
+        subprocess.run(
+            [sys.executable, "-c", c], capture_output=True, text=True, check=True
+        ).stdout
+        for c in (code, bare)
+    ]
+    assert seen[0] == seen[1]

@@ -1,0 +1,172 @@
+"""What every model promises, for every image size."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vae_jax import likelihoods, models
+from vae_jax.models import cnn
+
+SHAPES = [(28, 20, 1), (8, 8, 1), (7, 5, 3), (1, 1, 1)]
+SIZES = {"z_dim": 3, "hidden_dim": 16, "hidden_layers": 1, "channels": (4, 6)}
+
+
+@functools.cache
+def build(name, shape=(8, 8, 1), **changes):
+    likelihood = likelihoods.build(
+        "bce", sigma=1.0, sigma_learnable=False, include_const=True
+    )
+    model = models.build(name, shape, likelihood, **(SIZES | changes))
+    compiled = {f: jax.jit(getattr(model, f)) for f in ("init", "apply", "encode")}
+    return model._replace(**compiled, decode=jax.jit(model.decode))
+
+
+def count(params):
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+@pytest.fixture(params=models.BUILDERS)
+def name(request):
+    return request.param
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_one_output_and_one_posterior_for_every_pixel_and_image(name, shape, key):
+    model = build(name, shape)
+    params = model.init(key)
+    x = jax.random.uniform(key, (2, *shape))
+    out = model.apply(params, x, key, 1.0)
+    (latent,) = out.latents
+    assert out.pixels.shape == (2, *shape)
+    for part in (latent.z, *latent.posterior, *latent.prior):
+        assert part.shape == (2, 3)
+    assert model.image_shape == shape
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_parameter_and_every_pixel_takes_part(name, shape, key):
+    model = build(name, shape)
+    params = model.init(key)
+    x = jax.random.uniform(key, (4, *shape))
+
+    def total(params, x):
+        out = model.apply(params, x, key, 1.0)
+        (latent,) = out.latents
+        return jnp.square(out.pixels).sum() + sum(map(jnp.sum, latent.posterior))
+
+    to_params, to_x = jax.jit(jax.grad(total, argnums=(0, 1)))(params, x)
+    used = jax.tree.map(lambda g: bool(abs(g).max() > 0), to_params)
+    assert all(jax.tree.leaves(used)), used
+    if name == "mlp":  # a convolution of stride 2 may leave a corner to dead ReLUs
+        assert (abs(to_x) > 0).all()
+
+
+def test_decode_agrees_with_the_forward_pass(name, key):
+    model = build(name)
+    params = model.init(key)
+    x = jax.random.uniform(key, (2, 8, 8, 1))
+    out = model.apply(params, x, key, 1.0)
+    zs = tuple(latent.z for latent in out.latents)
+    np.testing.assert_allclose(model.decode(params, zs, 1.0), out.pixels, rtol=1e-6)
+
+
+def test_encode_agrees_with_the_forward_pass(name, key):
+    model = build(name)
+    params = model.init(key)
+    x = jax.random.uniform(key, (2, 8, 8, 1))
+    forward, encoded = (
+        model.apply(params, x, key, 1.0).latents,
+        model.encode(params, x, key, 1.0),
+    )
+    jax.tree.map(np.testing.assert_array_equal, forward, encoded)
+
+
+def test_without_a_key_every_latent_is_its_posterior_mean(name, key):
+    model = build(name)
+    params = model.init(key)
+    for latent in model.encode(params, jnp.ones((2, 8, 8, 1)), None, 1.0):
+        np.testing.assert_array_equal(latent.z, latent.posterior.mean)
+
+
+def test_keys_decide_the_latents_and_nothing_else_does(name, key):
+    model = build(name)
+    params = model.init(key)
+    x = jnp.ones((2, 8, 8, 1))
+    first, again, other = (
+        model.encode(params, x, k, 1.0)[0].z for k in (key, key, jax.random.key(1))
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert not np.array_equal(first[0], first[1])  # same image, its own noise
+
+
+def test_samples_of_the_prior_are_standard_normal(name, key):
+    model = build(name)
+    (z,) = model.sample_prior(None, key, 10_000)
+    assert z.shape == (10_000, 3)
+    assert (abs(z.mean(axis=0)) < 4 / 100).all()  # four standard errors
+    np.testing.assert_allclose(z.std(axis=0), 1.0, rtol=0.028)  # of 10,000 draws
+
+
+def test_many_posterior_draws_are_a_vmap_over_keys(name, key):
+    model = build(name)
+    params = model.init(key)
+    x = jax.random.uniform(key, (2, 8, 8, 1))
+    keys = jax.random.split(key, 3)
+    together = jax.vmap(lambda k: model.apply(params, x, k, 1.0).pixels)(keys)
+    for k, pixels in zip(keys, together, strict=True):
+        one = model.apply(params, x, k, 1.0).pixels
+        # float32: the batched product may add in another order
+        np.testing.assert_allclose(pixels, one, rtol=1e-4, atol=1e-5)
+
+
+def test_plain_models_observe_the_image_itself(name):
+    x = jnp.ones((2, 8, 8, 1))
+    target, weight = build(name).observe(x)
+    assert target is x
+    assert weight == 1.0
+
+
+def test_images_of_a_batch_do_not_mix(name, key):
+    model = build(name)
+    params = model.init(key)
+    x = jax.random.uniform(key, (3, 8, 8, 1))
+    whole = model.encode(params, x, None, 1.0)[0].z
+    alone = model.encode(params, x[1:2], None, 1.0)[0].z
+    np.testing.assert_allclose(whole[1:2], alone, rtol=1e-4, atol=1e-6)  # float32
+
+
+def test_hidden_layers_of_the_mlp_add_one_dense_layer_on_each_side(key):
+    none, two = (count(build("mlp", hidden_layers=n).init(key)) for n in (0, 2))
+    # 64 pixels, 16 wide, 3 latents; weights and biases of every dense layer.
+    assert none == 2 * (64 * 3 + 3) + (3 * 64 + 64)
+    encoder = (64 * 16 + 16) + (16 * 16 + 16) + 2 * (16 * 3 + 3)
+    decoder = (3 * 16 + 16) + (16 * 16 + 16) + (16 * 64 + 64)
+    assert two == encoder + decoder
+
+
+def test_the_original_mlp_has_its_number_of_parameters(key):
+    model = build("mlp", (28, 28, 1), z_dim=20, hidden_dim=400, hidden_layers=2)
+    encoder = (784 * 400 + 400) + (400 * 400 + 400) + 2 * (400 * 20 + 20)
+    decoder = (20 * 400 + 400) + (400 * 400 + 400) + (400 * 784 + 784)
+    assert count(jax.eval_shape(model.init, key)) == encoder + decoder
+
+
+def test_the_original_cnn_has_its_number_of_parameters(key):
+    model = build("cnn", (28, 28, 1), z_dim=20, hidden_layers=0, channels=(32, 64))
+    flat = 7 * 7 * 64
+    encoder = (16 * 32 + 32) + (16 * 32 * 64 + 64) + 2 * (flat * 20 + 20)
+    decoder = (20 * flat + flat) + (16 * 64 * 32 + 32) + (16 * 32 + 1)
+    assert count(jax.eval_shape(model.init, key)) == encoder + decoder
+
+
+def test_every_halving_rounds_up():
+    assert cnn.halvings((28, 21), 3) == [(28, 21), (14, 11), (7, 6), (4, 3)]
+
+
+def test_an_unknown_model_lists_the_known_ones():
+    with pytest.raises(ValueError, match="must be one of mlp, cnn, got 'gan'"):
+        build("gan")

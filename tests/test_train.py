@@ -1,0 +1,341 @@
+"""The training step and the compiled loop over steps."""
+
+import functools
+import itertools
+import math
+
+import jax
+import jax.flatten_util
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from vae_jax import likelihoods, models, objectives, train
+
+SHAPE = (8, 8, 1)
+BYTES = np.random.default_rng(0).integers(0, 256, (40, *SHAPE)).astype(np.uint8)
+IMAGES = jnp.asarray(BYTES)
+SEED, BATCH = 3, 8
+
+
+@functools.cache
+class Setup:
+    """A small model with its step, its loop and its first state; compiled once."""
+
+    def __init__(
+        self, name="mlp", use_ema=False, schedule=("constant", 0, 1), **fields
+    ):
+        likelihood = likelihoods.build(
+            "bce", sigma=1.0, sigma_learnable=False, include_const=True
+        )
+        self.model = models.build(
+            name,
+            SHAPE,
+            likelihood,
+            z_dim=2,
+            hidden_dim=8,
+            hidden_layers=1,
+            channels=(4, 6),
+        )
+        self.tx = optax.scale_by_adam()
+        self.objective = objectives.elbo("analytic", 1)
+        options = {"reduction": "sum", "scale": "unit", "dynamic_binarize": False}
+        step = train.make_step(
+            self.model,
+            self.objective,
+            self.tx,
+            train.learning_rate_factor(*schedule),
+            **(options | fields),
+        )
+        self.step = jax.jit(step)
+        self.run_steps = train.make_run_steps(step)
+        self.first = train.init_state(self.model, self.tx, SEED, use_ema)
+        self.order = jnp.asarray(train.epoch_order(SEED, 0, len(IMAGES), BATCH))
+
+    def begin(self):
+        """A state for each caller: ``run_steps`` eats the one that it gets."""
+        return jax.tree.map(jnp.copy, self.first)
+
+
+def assert_close(a, b, rtol):
+    def compare(x, y):
+        np.testing.assert_allclose(x, y, rtol=rtol, atol=rtol)
+
+    jax.tree.map(compare, a, b)
+
+
+def assert_same(a, b):
+    def compare(x, y):
+        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            x, y = jax.random.key_data(x), jax.random.key_data(y)
+        np.testing.assert_array_equal(x, y)
+
+    jax.tree.map(compare, a, b)
+
+
+@pytest.mark.parametrize("name", models.BUILDERS)
+@pytest.mark.parametrize("cuts", [(0, 1, 5), (0, 2, 3, 5), (0, 1, 2, 3, 4, 5)])
+def test_where_an_epoch_is_cut_does_not_change_a_bit(name, cuts, hparams):
+    setup = Setup(name, use_ema=True, dynamic_binarize=True)
+    whole = setup.run_steps(setup.begin(), IMAGES, setup.order, 0, 5, hparams)
+    pieces = setup.begin()
+    for start, stop in itertools.pairwise(cuts):
+        pieces = setup.run_steps(pieces, IMAGES, setup.order, start, stop, hparams)
+    assert_same(whole, pieces)
+
+
+def test_the_loop_equals_steps_in_a_python_loop(hparams):
+    setup = Setup()
+    looped = setup.begin()
+    for rows in setup.order:
+        looped = jax.jit(setup.step)(looped, IMAGES[rows], hparams)
+    run = setup.run_steps(setup.begin(), IMAGES, setup.order, 0, 5, hparams)
+    # Not bit for bit: XLA may fuse the two programs differently.
+    assert_close(looped.params, run.params, rtol=1e-5)
+
+
+def test_two_steps_equal_two_optimiser_updates_written_out(hparams):
+    # Two, so that a stale optimiser state would show; optax's whole Adam beside ours.
+    setup = Setup()
+    tx, x = optax.adam(1e-3), jnp.asarray(IMAGES[:BATCH], jnp.float32) / 255
+    state = setup.begin()
+    params, opt_state = state.params, tx.init(state.params)
+
+    for i in range(2):
+        key = jax.random.split(jax.random.fold_in(state.key, i))[1]
+
+        @jax.jit
+        def loss(params, key=key):
+            return setup.objective(setup.model, params, x, key, hparams)[0].mean()
+
+        updates, opt_state = tx.update(jax.grad(loss)(params), opt_state, params)
+        params = optax.apply_updates(params, updates)
+
+    for _ in range(2):
+        state = setup.step(state, IMAGES[:BATCH], hparams)
+    assert_close(state.params, params, rtol=1e-5)  # float32, another order of products
+
+
+def test_changing_any_number_compiles_nothing(hparams):
+    setup = Setup(scale="centred")  # of its own, so that its compilations count
+    for i, field in enumerate(hparams._fields):
+        changed = hparams._replace(**{field: jnp.float32(0.1 * i + 0.1)})
+        setup.run_steps(setup.begin(), IMAGES, setup.order, i % 3, 4, changed)
+    assert setup.run_steps._cache_size() == 1
+
+
+@pytest.mark.parametrize("field", ["lr", "beta", "clip_norm"])
+def test_each_number_of_a_step_changes_the_parameters(field, hparams):
+    setup = Setup()
+    changed = hparams._replace(**{field: jnp.float32(0.5)})
+    states = [setup.step(setup.begin(), IMAGES[:8], h) for h in (hparams, changed)]
+    # Adam forgets the scale of one gradient: a second step tells clipping from none.
+    states = [
+        setup.step(state, IMAGES[8:16], h)
+        for state, h in zip(states, (hparams, changed), strict=True)
+    ]
+    leaves = [jax.flatten_util.ravel_pytree(s.params)[0] for s in states]
+    assert abs(leaves[0] - leaves[1]).max() > 1e-5
+
+
+def test_clipping_bounds_the_global_norm_of_what_the_optimiser_sees(hparams):
+    setup = Setup()
+    seen = []
+
+    def update(grads, state, params):
+        del params
+        seen.append(optax.tree.norm(grads))
+        return grads, state
+
+    spy = optax.GradientTransformation(lambda params: (), update)
+    lr_factor = train.learning_rate_factor("constant", 0, 1)
+    options = {"reduction": "sum", "scale": "unit", "dynamic_binarize": False}
+    step = train.make_step(setup.model, setup.objective, spy, lr_factor, **options)
+    state = train.init_state(setup.model, spy, SEED, use_ema=False)
+    for clip_norm in (jnp.inf, 1.0, 1e6):
+        clipped = hparams._replace(clip_norm=jnp.float32(clip_norm))
+        after = step(state, IMAGES[:8], clipped)
+    unclipped, at_one, at_a_million = seen
+    assert unclipped > 1.0
+    np.testing.assert_allclose(at_one, 1.0, rtol=1e-5)
+    assert at_a_million == unclipped
+    assert after.sums["grad_norm"] == unclipped
+
+
+def test_mean_reduction_divides_the_loss_by_the_number_of_values(hparams):
+    spread, single = Setup(reduction="mean"), Setup()
+    a, b = (s.step(s.begin(), IMAGES[:8], hparams).sums for s in (spread, single))
+    np.testing.assert_allclose(a["loss"] * 64, b["loss"], rtol=1e-5)
+    np.testing.assert_allclose(a["grad_norm"] * 64, b["grad_norm"], rtol=1e-4)
+    for name in ("recon", "kl", "elbo"):
+        np.testing.assert_array_equal(a[name], b[name])
+
+
+def test_scale_changes_what_the_model_sees(hparams):
+    a, b = (
+        s.step(s.begin(), IMAGES[:8], hparams).sums["recon"]
+        for s in (Setup(scale="unit"), Setup(scale="centred"))
+    )
+    assert a != b
+
+
+def test_dynamic_binarisation_draws_new_pixels_at_every_step(hparams):
+    setup = Setup(dynamic_binarize=True)
+    frozen = hparams._replace(lr=jnp.float32(0.0))
+    first = setup.step(setup.begin(), IMAGES[:8], frozen)
+    second = setup.step(first, IMAGES[:8], frozen)
+    again = setup.step(setup.begin(), IMAGES[:8], frozen)
+    assert second.sums["recon"] - first.sums["recon"] != first.sums["recon"]
+    assert_same(first, again)
+
+
+def test_each_step_draws_its_own_noise(hparams):
+    setup = Setup()
+    frozen = hparams._replace(lr=jnp.float32(0.0))
+    first = setup.step(setup.begin(), IMAGES[:8], frozen)
+    second = setup.step(first, IMAGES[:8], frozen)
+    assert second.sums["recon"] - first.sums["recon"] != first.sums["recon"]
+
+
+def test_averaged_parameters_lag_behind_by_their_decay(hparams):
+    setup = Setup(use_ema=True)
+    halfway = hparams._replace(ema_decay=jnp.float32(0.75))
+    state = setup.begin()
+    before = jax.tree.map(jnp.copy, state.params)
+    after = setup.step(state, IMAGES[:8], halfway)
+    expected = jax.tree.map(lambda b, a: 0.75 * b + 0.25 * a, before, after.params)
+    assert_close(after.ema, expected, rtol=1e-6)
+    assert train.shown_params(after) is after.ema
+    assert train.shown_params(Setup().begin()) is not None
+
+
+def test_averaging_does_not_change_training(hparams):
+    on, off = Setup(use_ema=True), Setup()
+    decay = hparams._replace(ema_decay=jnp.float32(0.9))
+    a = on.run_steps(on.begin(), IMAGES, on.order, 0, 3, decay)
+    b = off.run_steps(off.begin(), IMAGES, off.order, 0, 3, hparams)
+    assert_close(a.params, b.params, rtol=1e-6)
+
+
+def test_the_loss_falls_on_a_batch_it_may_memorise(hparams):
+    setup = Setup()
+    rows = jnp.tile(jnp.arange(8, dtype=jnp.int32), (200, 1))
+    first = setup.run_steps(setup.begin(), IMAGES, rows, 0, 1, hparams)
+    start = train.epoch_means(first)["loss"]
+    trained = setup.run_steps(first, IMAGES, rows, 1, 200, hparams)
+    last = setup.run_steps(train.start_epoch(trained), IMAGES, rows, 0, 1, hparams)
+    assert train.epoch_means(last)["loss"] < start
+
+
+def test_epoch_means_are_those_of_its_steps(hparams):
+    setup = Setup()
+    single, values = setup.begin(), []
+    for rows in setup.order:
+        single = setup.step(train.start_epoch(single), IMAGES[rows], hparams)
+        values.append(train.epoch_means(single)["loss"])
+    state = setup.begin()
+    for rows in setup.order:
+        state = setup.step(state, IMAGES[rows], hparams)
+    assert train.epoch_means(state)["loss"] == pytest.approx(np.mean(values), rel=1e-5)
+    assert math.isnan(train.epoch_means(train.start_epoch(state))["loss"])
+
+
+def test_a_step_that_is_not_finite_changes_nothing_but_its_counters(hparams):
+    setup = Setup(use_ema=True)
+    good = setup.step(setup.begin(), IMAGES[:8], hparams)
+    poisoned = hparams._replace(beta=jnp.float32(jnp.nan))
+    bad = setup.step(good, IMAGES[8:16], poisoned)
+    worse = setup.step(bad, IMAGES[8:16], poisoned)
+    for field in ("params", "opt_state", "ema", "sums", "good_steps", "key"):
+        assert_same(getattr(good, field), getattr(worse, field))
+    assert (worse.step, worse.bad_steps, worse.bad_in_a_row) == (3, 2, 2)
+    well = setup.step(worse, IMAGES[8:16], hparams)
+    assert (well.step, well.bad_steps, well.bad_in_a_row) == (4, 2, 0)
+    assert well.good_steps == 2
+
+
+@pytest.mark.parametrize("elbos", [[-3.0, -1.0, math.nan, -2.0], [-1.0, -1.0, -5.0]])
+def test_the_best_step_is_the_first_of_the_highest_elbo(elbos):
+    state = Setup().begin()
+    for step, elbo in enumerate(elbos, start=1):
+        state = state._replace(step=jnp.int32(step))
+        state = train.with_best(state, elbo)
+    assert state.best_elbo == np.nanmax(elbos)
+    assert state.best_step == np.nanargmax(elbos) + 1
+
+
+def test_without_validation_images_the_best_step_is_the_latest():
+    state = Setup().begin()._replace(step=jnp.int32(7))
+    assert train.with_best(state, None).best_step == 7
+
+
+def test_an_epoch_visits_each_image_at_most_once():
+    order = train.epoch_order(0, 0, num_images=10, batch_size=3)
+    assert order.shape == (3, 3)
+    assert len(set(order.ravel().tolist())) == 9
+
+
+def test_order_depends_on_the_seed_and_the_epoch_alone():
+    orders = [train.epoch_order(s, e, 50, 50)[0] for s, e in [(0, 0), (0, 1), (1, 0)]]
+    assert len({tuple(order) for order in orders}) == 3
+    np.testing.assert_array_equal(orders[1], train.epoch_order(0, 1, 50, 50)[0])
+
+
+def test_a_batch_larger_than_the_data_is_refused():
+    message = (
+        "data.batch_size: must be at most the number of training images, 10, got 11"
+    )
+    with pytest.raises(ValueError, match=message):
+        train.epoch_order(0, 0, num_images=10, batch_size=11)
+
+
+def test_seeds_decide_the_first_parameters():
+    setup = Setup()
+    states = [train.init_state(setup.model, setup.tx, s, False) for s in (0, 0, 1)]
+    assert_same(states[0].params, states[1].params)
+    flat = [jax.flatten_util.ravel_pytree(s.params)[0] for s in states]
+    assert not np.array_equal(flat[0], flat[2])
+
+
+def test_warmup_rises_to_the_peak_in_equal_steps():
+    factor = train.learning_rate_factor("constant", 4, 100)
+    values = [float(factor(step)) for step in range(6)]
+    np.testing.assert_allclose(values, [0.25, 0.5, 0.75, 1.0, 1.0, 1.0])
+
+
+def test_the_cosine_schedule_ends_at_zero_after_its_warmup():
+    factor = train.learning_rate_factor("cosine", 10, 110)
+    values = {step: float(factor(step)) for step in (9, 10, 60, 110)}
+    np.testing.assert_allclose(list(values.values()), [1.0, 1.0, 0.5, 0.0], atol=1e-6)
+
+
+def test_the_learning_rate_of_a_step_follows_the_schedule(hparams):
+    # The first update of Adam is the learning rate times the sign of the gradient.
+    warm, constant = Setup(schedule=("constant", 10, 100)), Setup()
+    moves = []
+    for setup in (warm, constant):
+        begin = setup.begin()
+        after = setup.step(begin, IMAGES[:8], hparams)
+        change = jax.tree.map(lambda a, b: abs(a - b).max(), after.params, begin.params)
+        moves.append(max(map(float, jax.tree.leaves(change))))
+    assert moves[0] == pytest.approx(moves[1] / 10, rel=1e-2)
+
+
+def test_an_unknown_schedule_lists_the_known_ones():
+    with pytest.raises(ValueError, match="one of constant, cosine, got 'linear'"):
+        train.learning_rate_factor("linear", 0, 1)
+
+
+def test_sweeps_put_an_axis_in_front_of_the_numbers(hparams):
+    setup = Setup()
+    two = hparams._replace(lr=jnp.float32([1e-3, 1e-2]))
+    axes = type(hparams)(**dict.fromkeys(hparams._fields) | {"lr": 0})
+    sweep = jax.jit(jax.vmap(setup.step, in_axes=(None, None, axes)))
+    swept = sweep(setup.begin(), IMAGES[:8], two)
+    for i, lr in enumerate((1e-3, 1e-2)):
+        alone = setup.step(
+            setup.begin(), IMAGES[:8], hparams._replace(lr=jnp.float32(lr))
+        )
+        each = jax.tree.map(lambda leaf, i=i: leaf[i], swept.params)
+        assert_close(each, alone.params, rtol=1e-5)

@@ -1,0 +1,87 @@
+"""The records that layers hand to each other: data and pure functions, no behaviour.
+
+Everything here passes through ``jax.jit`` either as data (``Normal``, ``Latent``,
+``Output``, ``Hparams``) or as something to close over (``Likelihood``, ``Model``).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Float
+
+Params = Any  # {"net": ..., "likelihood": ...}: nested dicts of float32 arrays
+
+
+class Normal(NamedTuple):
+    """Diagonal Gaussians, one per example."""
+
+    mean: Float[Array, "B Z"]
+    logvar: Float[Array, "B Z"]
+
+
+class Latent(NamedTuple):
+    """One group of latents: a draw, what it was drawn from, and its prior."""
+
+    z: Float[Array, "B Z"]
+    posterior: Normal
+    prior: Normal
+
+
+class Output(NamedTuple):
+    """What one forward pass of any model returns."""
+
+    pixels: Float[Array, "B H W P"]  # parameters of p(x|z), P per pixel
+    latents: tuple[Latent, ...]  # coarsest group first
+
+
+class Hparams(NamedTuple):
+    """Every number that a user sweeps. Traced: changing one compiles nothing."""
+
+    lr: Float[Array, ""]
+    beta: Float[Array, ""]  # weight of the KL in the loss
+    sigma: Float[Array, ""]  # of a Gaussian likelihood that does not learn it
+    alpha: Float[Array, ""]  # share of the newest stage; 1 for models that do not grow
+    clip_norm: Float[Array, ""]  # infinity: no clipping
+    ema_decay: Float[Array, ""]
+
+
+class Likelihood(NamedTuple):
+    """p(x|z) given the decoder's output.
+
+    ``params`` is ``params["likelihood"]`` of the whole model: what the likelihood
+    learns for itself, such as a global sigma.
+    """
+
+    kind: str  # "mass" or "density": what ``nll`` measures on data of its own domain
+    channels_per_pixel: int  # decoder outputs for each colour channel
+    init: Callable[[], Params]
+    # (params, hparams, pixels, target, weight) -> [B], nats, every constant included
+    nll: Callable[..., Float[Array, " B"]]
+    # The same, with only the constants that the loss shall contain
+    loss: Callable[..., Float[Array, " B"]]
+    # (pixels) -> E[x|z], [B, H, W, C]
+    mean: Callable[[Float[Array, "B H W P"]], Float[Array, "B H W C"]]
+    # (key, params, hparams, pixels) -> a draw of x
+    sample: Callable[..., Float[Array, "B H W C"]]
+
+
+class Model(NamedTuple):
+    """A VAE as pure functions over one parameter tree.
+
+    A key of ``None`` in ``apply`` and ``encode`` makes every z its posterior's mean.
+    ``alpha`` is ``Hparams.alpha``.
+    """
+
+    image_shape: tuple[int, int, int]  # of the full image: height, width, channels
+    likelihood: Likelihood
+    init: Callable[..., Params]  # (key)
+    apply: Callable[..., Output]  # (params, x, key, alpha)
+    encode: Callable[..., tuple[Latent, ...]]  # (params, x, key, alpha)
+    decode: Callable[..., Float[Array, "B H W P"]]  # (params, zs, alpha)
+    sample_prior: Callable[..., tuple[Float[Array, "B Z"], ...]]  # (params, key, num)
+    # (x) -> what the likelihood is taken of, and the weight of each of its values
+    observe: Callable[[Float[Array, "B H W C"]], tuple[Float[Array, "B H W C"], Any]]
+
+
+# (model, params, x, key, hparams) -> (loss [B], {"recon": [B], "kl": [B], "elbo": [B]})
+Objective = Callable[..., tuple[Float[Array, " B"], dict[str, Float[Array, " B"]]]]

@@ -1,0 +1,119 @@
+"""Terms of the bound over a whole data set, and what pictures need from a model."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from vae_jax import losses, pixels
+from vae_jax.contracts import Hparams, Model, Objective, Params
+
+# Evaluation draws its own latents, the same for every epoch, run and seed.
+KEY = 0
+
+
+class Estimate(NamedTuple):
+    """A mean over images and how far it may be off by the choice of images."""
+
+    value: float
+    standard_error: float  # NaN for a single image
+    n: int
+
+
+def make_terms(
+    model: Model, objective: Objective, *, scale: str, batch_size: int
+) -> Callable[[Params, np.ndarray, Hparams], dict[str, np.ndarray]]:
+    """``terms(params, images, hparams)``: recon, kl and elbo of every image, in nats.
+
+    The images may lie on the host; any number of them takes one compilation, since the
+    last batch is filled up with copies of its last image, whose terms are cut off.
+    """
+
+    @jax.jit
+    def of_batch(params, images, key, hparams):
+        x = pixels.to_float(images, scale)
+        return objective(model, params, x, key, hparams)[1]
+
+    def terms(params: Params, images: np.ndarray, hparams: Hparams):
+        key = jax.random.key(KEY)
+        pieces = []
+        for i, start in enumerate(range(0, len(images), batch_size)):
+            batch = images[start : start + batch_size]
+            filler = np.repeat(batch[-1:], batch_size - len(batch), axis=0)
+            full = np.concatenate([batch, filler])
+            found = of_batch(params, full, jax.random.fold_in(key, i), hparams)
+            pieces.append({k: np.asarray(v)[: len(batch)] for k, v in found.items()})
+        return {k: np.concatenate([piece[k] for piece in pieces]) for k in pieces[0]}
+
+    return terms
+
+
+def estimate(values: Float[np.ndarray, " N"]) -> Estimate:
+    """The mean of per-image values with its standard error, summed in float64."""
+    values = np.asarray(values, np.float64)
+    spread = values.std(ddof=1) if len(values) > 1 else math.nan
+    return Estimate(
+        float(values.mean()), float(spread / len(values) ** 0.5), len(values)
+    )
+
+
+def bound_kind(likelihood_kind: str, binary: bool) -> str:
+    """What the ELBO of this likelihood bounds on this data.
+
+    ``probability_mass`` and ``density`` are log-likelihoods. ``cross_entropy`` is not:
+    Bernoulli pixels with grey targets, which no distribution over images generates.
+    """
+    if likelihood_kind == "density":
+        return "density"
+    return "probability_mass" if binary else "cross_entropy"
+
+
+def bits_per_dim(
+    elbo: Estimate, kind: str, num_values: int, scale: str
+) -> Estimate | None:
+    """The ELBO as bits for each 8-bit value, or None where it is no likelihood."""
+    if kind == "cross_entropy":
+        return None
+    width = pixels.BIN_WIDTHS[scale] if kind == "density" else 1.0
+    value = losses.nats_to_bits_per_dim(-elbo.value, num_values, width)
+    error = losses.nats_to_bits_per_dim(elbo.standard_error, num_values)
+    return Estimate(value, error, elbo.n)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def reconstruct(
+    model: Model, params: Params, x: Float[Array, "B H W C"], hparams: Hparams
+) -> Float[Array, "B H W C"]:
+    """E[x|z] at the posterior's mean."""
+    out = model.apply(params, x, None, hparams.alpha)
+    return model.likelihood.mean(out.pixels)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def posterior_means(
+    model: Model, params: Params, x: Float[Array, "B H W C"], hparams: Hparams
+) -> tuple[Float[Array, "B Z"], ...]:
+    """The mean of every group of latents."""
+    latents = model.encode(params, x, None, hparams.alpha)
+    return tuple(latent.posterior.mean for latent in latents)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def decode_means(
+    model: Model, params: Params, zs: tuple[Float[Array, "B Z"], ...], hparams: Hparams
+) -> Float[Array, "B H W C"]:
+    """E[x|z] of given latents."""
+    return model.likelihood.mean(model.decode(params, zs, hparams.alpha))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def sample_means(
+    model: Model, params: Params, key: PRNGKeyArray, num: int, hparams: Hparams
+) -> Float[Array, "N H W C"]:
+    """E[x|z] of ``num`` latents from the prior."""
+    zs = model.sample_prior(params, key, num)
+    return model.likelihood.mean(model.decode(params, zs, hparams.alpha))

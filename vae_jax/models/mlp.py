@@ -1,0 +1,58 @@
+"""Dense VAE: hidden layers of equal width on either side."""
+
+import math
+
+import flax.linen as nn
+from jaxtyping import Array, Float
+
+from vae_jax.contracts import Likelihood, Model, Normal
+from vae_jax.models import plain
+
+
+class Encoder(nn.Module):
+    """Image to posterior."""
+
+    z_dim: int
+    hidden_dim: int
+    hidden_layers: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"]) -> Normal:
+        h = x.reshape(x.shape[0], -1)
+        h = plain.Hidden(self.hidden_dim, self.hidden_layers, name="hidden")(h)
+        return plain.Heads(self.z_dim, name="heads")(h)
+
+
+class Decoder(nn.Module):
+    """Latents to the parameters of every pixel."""
+
+    pixels_shape: tuple[int, int, int]
+    hidden_dim: int
+    hidden_layers: int
+
+    @nn.compact
+    def __call__(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W P"]:
+        h = plain.Hidden(self.hidden_dim, self.hidden_layers, name="hidden")(z)
+        pixels = nn.Dense(math.prod(self.pixels_shape), name="pixels")(h)
+        return pixels.reshape(-1, *self.pixels_shape)
+
+
+def build(
+    image_shape: tuple[int, int, int],
+    likelihood: Likelihood,
+    *,
+    z_dim: int,
+    hidden_dim: int,
+    hidden_layers: int,
+    **_: object,
+) -> Model:
+    """Two hidden layers of 400 and 20 latents is the original system's MLP."""
+    height, width, colours = image_shape
+    pixels_shape = (height, width, colours * likelihood.channels_per_pixel)
+    return plain.build(
+        Encoder(z_dim, hidden_dim, hidden_layers),
+        Decoder(pixels_shape, hidden_dim, hidden_layers),
+        image_shape,
+        z_dim,
+        likelihood,
+    )

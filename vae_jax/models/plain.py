@@ -1,0 +1,86 @@
+"""A VAE with one group of latents and a standard normal prior."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vae_jax import sampling
+from vae_jax.contracts import Latent, Likelihood, Model, Normal, Output
+
+
+class Heads(nn.Module):
+    """Features to the posterior: one dense layer for the mean, one for the logvar."""
+
+    z_dim: int
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "B F"]) -> Normal:
+        return Normal(
+            nn.Dense(self.z_dim, name="mean")(features),
+            nn.Dense(self.z_dim, name="logvar")(features),
+        )
+
+
+class Hidden(nn.Module):
+    """Dense layers of equal width, each followed by a ReLU."""
+
+    width: int
+    depth: int
+
+    @nn.compact
+    def __call__(self, h: Float[Array, "B F"]) -> Float[Array, "B G"]:
+        for _ in range(self.depth):
+            h = nn.relu(nn.Dense(self.width)(h))
+        return h
+
+
+def build(
+    encoder: nn.Module,
+    decoder: nn.Module,
+    image_shape: tuple[int, int, int],
+    z_dim: int,
+    likelihood: Likelihood,
+) -> Model:
+    """Joins an encoder (x to ``Normal``) and a decoder (z to pixels) into a model."""
+
+    def init(key):
+        encoder_key, decoder_key = jax.random.split(key)
+        x, z = jnp.zeros((1, *image_shape)), jnp.zeros((1, z_dim))
+        net = {
+            "encoder": encoder.init(encoder_key, x)["params"],
+            "decoder": decoder.init(decoder_key, z)["params"],
+        }
+        return {"net": net, "likelihood": likelihood.init()}
+
+    def encode(params, x, key, alpha):
+        del alpha
+        posterior = encoder.apply({"params": params["net"]["encoder"]}, x)
+        z = sampling.reparameterize(key, *posterior)
+        prior = Normal(jnp.zeros_like(z), jnp.zeros_like(z))
+        return (Latent(z, posterior, prior),)
+
+    def decode(params, zs, alpha):
+        del alpha
+        (z,) = zs
+        return decoder.apply({"params": params["net"]["decoder"]}, z)
+
+    def apply(params, x, key, alpha):
+        latents = encode(params, x, key, alpha)
+        zs = tuple(latent.z for latent in latents)
+        return Output(decode(params, zs, alpha), latents)
+
+    def sample_prior(params, key, num):
+        del params
+        return (jax.random.normal(key, (num, z_dim)),)
+
+    return Model(
+        image_shape=image_shape,
+        likelihood=likelihood,
+        init=init,
+        apply=apply,
+        encode=encode,
+        decode=decode,
+        sample_prior=sample_prior,
+        observe=lambda x: (x, 1.0),
+    )

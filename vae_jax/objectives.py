@@ -1,0 +1,52 @@
+"""What training minimises: functions of the type ``contracts.Objective``."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from vae_jax import losses, sampling
+from vae_jax.contracts import Hparams, Latent, Model, Objective, Params
+
+KLS = ("analytic", "mc")
+
+
+def elbo(kl: str, kl_samples: int) -> Objective:
+    """The negative ELBO, its KL weighted by beta.
+
+    Args:
+        kl: ``analytic``, in closed form, or ``mc``, from draws of z: the one that was
+            decoded and ``kl_samples - 1`` further ones.
+        kl_samples: draws for each example.
+
+    Raises:
+        ValueError: if there is no such estimator.
+    """
+    if kl not in KLS:
+        raise ValueError(f"kl: must be one of {', '.join(KLS)}, got {kl!r}")
+
+    def kl_of(latent: Latent, key: PRNGKeyArray) -> Float[Array, " B"]:
+        if kl == "analytic":
+            return losses.kl_analytic(*latent.posterior, *latent.prior)
+        more = sampling.draws(key, *latent.posterior, num=kl_samples - 1)
+        z = jnp.concatenate([latent.z[None], more])
+        return losses.kl_mc(z, *latent.posterior, *latent.prior)
+
+    def objective(
+        model: Model,
+        params: Params,
+        x: Float[Array, "B H W C"],
+        key: PRNGKeyArray,
+        hparams: Hparams,
+    ) -> tuple[Float[Array, " B"], dict[str, Float[Array, " B"]]]:
+        draw_key, kl_key = jax.random.split(key)
+        out = model.apply(params, x, draw_key, hparams.alpha)
+        kl_keys = jax.random.split(kl_key, len(out.latents))
+        kl_total = sum(map(kl_of, out.latents, kl_keys))
+
+        observed = (params["likelihood"], hparams, out.pixels, *model.observe(x))
+        recon = model.likelihood.nll(*observed)
+        loss = model.likelihood.loss(*observed) + hparams.beta * kl_total
+        bound = losses.elbo(recon, kl_total)
+        return loss, {"recon": recon, "kl": kl_total, "elbo": bound}
+
+    return objective

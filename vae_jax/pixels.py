@@ -1,0 +1,31 @@
+"""From stored images to what a model sees."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+
+SCALES = ("unit", "centred")
+BIN_WIDTHS = {"unit": 1 / 255, "centred": 1 / 256}  # one grey level, after scaling
+
+
+def to_float(
+    images: UInt8[Array, "B H W C"] | Float[Array, "B H W C"], scale: str
+) -> Float[Array, "B H W C"]:
+    """Bytes as float32 in [0, 1]; floats pass unchanged.
+
+    ``unit`` is v/255: black is 0 and white is 1. ``centred`` is (v + 0.5)/256, the
+    middle of each level's share of [0, 1].
+    """
+    if images.dtype != jnp.uint8:
+        return images
+    levels = images.astype(jnp.float32)
+    return levels / 255.0 if scale == "unit" else (levels + 0.5) / 256.0
+
+
+def binarize(key: PRNGKeyArray, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+    """Draws each pixel as a Bernoulli whose probability is its grey value.
+
+    Source:
+        Salakhutdinov & Murray 2008; "dynamic" when repeated for every batch.
+    """
+    return (jax.random.uniform(key, x.shape) < x).astype(jnp.float32)

@@ -1,0 +1,98 @@
+"""The final evaluation: its numbers, how they were got, and their table."""
+
+from typing import Any
+
+import numpy as np
+
+from vae_jax import data, evaluate
+from vae_jax.contracts import Hparams, Model, Params
+
+BOUNDS = {
+    "probability_mass": "ELBO, a lower bound on the log-probability of an image",
+    "density": "ELBO, a lower bound on the log-density of an image",
+    "cross_entropy": "minus (cross-entropy + KL): no likelihood, as pixels are grey",
+}
+
+
+def evaluation(
+    terms: dict[str, np.ndarray],
+    model: Model,
+    images: np.ndarray,
+    *,
+    scale: str,
+    kl: str,
+) -> dict[str, Any]:
+    """The numbers of one split from the terms of its images.
+
+    Returns:
+        ``bound_kind``, and ``numbers``: name to value, standard error, n, unit and how.
+        Bits/dim only where the bound is one on a likelihood of 8-bit data.
+    """
+    kind = evaluate.bound_kind(model.likelihood.kind, is_binary(images))
+    how = {
+        "elbo": BOUNDS[kind],
+        "recon": "E_q[-log p(x|z)], one draw of z for each image, all constants",
+        "kl": f"KL(q(z|x) || p(z)), {kl}",
+    }
+    found = {name: evaluate.estimate(terms[name]) for name in how}
+    numbers = {
+        name: {**found[name]._asdict(), "unit": "nats per image", "how": how[name]}
+        for name in how
+    }
+    num_values = int(np.prod(images.shape[1:]))
+    bits = evaluate.bits_per_dim(found["elbo"], kind, num_values, scale)
+    if bits and (images.dtype == np.uint8 or kind == "probability_mass"):
+        numbers["bits_per_dim"] = {
+            **bits._asdict(),
+            "unit": "bits per value",
+            "how": f"from the ELBO, {num_values} values, scale {scale}",
+        }
+    return {"bound_kind": kind, "numbers": numbers}
+
+
+def sigma(model: Model, params: Params, hparams: Hparams) -> dict[str, Any]:
+    """The Gaussian's standard deviation as a number of the table, if there is one."""
+    if model.likelihood.kind != "density":
+        return {}
+    log_sigma = params["likelihood"].get("log_sigma")
+    value = hparams.sigma if log_sigma is None else np.exp(log_sigma)
+    how = "fixed" if log_sigma is None else "learned"
+    return {"sigma": {"value": float(value), "unit": "pixel values", "how": how}}
+
+
+def is_binary(images: np.ndarray) -> bool:
+    """Whether every pixel is black or white."""
+    white = 255 if images.dtype == np.uint8 else 1
+    return bool(((images == 0) | (images == white)).all())
+
+
+def table(found: dict[str, Any]) -> str:
+    """``eval.json`` as a person reads it."""
+    head = (
+        f"{found['data']['name']}, {found['split']} split, {found['checkpoint']} "
+        f"checkpoint, step {found['step']} (epoch {found['epoch']}):"
+    )
+    lines = [head]
+    for name, number in found["numbers"].items():
+        error = number.get("standard_error")
+        spread = "" if error is None else f" +- {error:.3f}"
+        count = f", n = {number['n']}" if "n" in number else ""
+        lines.append(
+            f"  {name:<13}{number['value']:>10.3f}{spread:<10} {number['unit']}{count}"
+        )
+    lines.append(
+        f"  bound_kind   {found['bound_kind']} ({BOUNDS[found['bound_kind']]})"
+    )
+    return "\n".join(lines)
+
+
+def source(dataset: data.Dataset) -> dict[str, Any]:
+    """Which data the numbers are of."""
+    return {
+        "name": dataset.name,
+        "source": dataset.source,
+        "train": len(dataset.train.images),
+        "valid": len(dataset.valid.images),
+        "test": len(dataset.test.images),
+        "image_shape": list(dataset.test.images.shape[1:]),
+    }

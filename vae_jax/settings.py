@@ -1,0 +1,172 @@
+"""What a config may hold, and which of its fields may change when a run is resumed.
+
+Neither JAX nor anything else that is slow to import is needed here, so that a mistake
+on the command line is answered at once.
+"""
+
+import difflib
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+
+class Rule(NamedTuple):
+    """Which values a field allows."""
+
+    allows: Callable[[Any], bool]
+    text: str  # completes "must be ..."
+
+
+def one_of(*names: str) -> Rule:
+    return Rule(lambda v: v in names, "one of " + ", ".join(names))
+
+
+def whole(low: int) -> Rule:
+    return Rule(lambda v: _is_int(v) and v >= low, f"a whole number of at least {low}")
+
+
+def real(low: float, below: float = math.inf, above: bool = False) -> Rule:
+    """A finite number from ``low``, or above it, to below ``below``."""
+    bounds = f"above {low:g}" if above else f"of at least {low:g}"
+    bounds += f" and below {below:g}" if below < math.inf else ""
+
+    def allows(v):
+        number = isinstance(v, float) or _is_int(v)
+        return number and (v > low if above else v >= low) and v < below
+
+    return Rule(allows, f"a finite number {bounds}")
+
+
+def whole_numbers(low: int) -> Rule:
+    def allows(v):
+        return isinstance(v, tuple) and v and all(map(whole(low).allows, v))
+
+    return Rule(allows, f"a tuple of one or more whole numbers of at least {low}")
+
+
+def _is_int(v: Any) -> bool:
+    return isinstance(v, int) and not isinstance(v, bool)
+
+
+TEXT = Rule(lambda v: isinstance(v, str), "text")
+NAME = Rule(
+    lambda v: isinstance(v, str) and v.strip(". ") and not {"/", "\0"} & set(v),
+    "text that can be part of a folder's name",
+)
+SWITCH = Rule(lambda v: isinstance(v, bool), "True or False")
+
+RULES = {
+    "exp_name": NAME,
+    "seed": whole(0),
+    "data.name": one_of("mnist", "digits"),
+    "data.dir": TEXT,
+    "data.valid_size": whole(0),
+    "data.split_seed": whole(0),
+    "data.limit": whole(0),
+    "data.binarize": one_of("none", "threshold", "static", "dynamic"),
+    "data.scale": one_of("unit", "centred"),
+    "data.batch_size": whole(1),
+    "model.name": one_of("mlp", "cnn"),
+    "model.z_dim": whole(1),
+    "model.hidden_dim": whole(1),
+    "model.hidden_layers": whole(0),
+    "model.channels": whole_numbers(1),
+    "loss.recon": one_of("bce", "gaussian"),
+    "loss.kl": one_of("analytic", "mc"),
+    "loss.kl_samples": whole(1),
+    "loss.beta": real(0.0),
+    "loss.reduction": one_of("sum", "mean"),
+    "loss.sigma": real(0.0, above=True),
+    "loss.sigma_learnable": SWITCH,
+    "loss.include_const": SWITCH,
+    "optim.lr": real(0.0, above=True),
+    "optim.schedule": one_of("constant", "cosine"),
+    "optim.warmup_steps": whole(0),
+    "optim.clip_norm": real(0.0),
+    "optim.ema": real(0.0, below=1.0),
+    "train.epochs": whole(1),
+    "train.max_minutes": real(0.0),
+    "train.max_bad_steps": whole(1),
+    "train.deterministic": SWITCH,
+    "eval.batch_size": whole(1),
+    "eval.checkpoint": one_of("best", "latest"),
+    "eval.pictures_every": whole(0),
+    "checkpoint.every_steps": whole(0),
+    "checkpoint.every_minutes": real(0.0),
+}
+
+MAY_CHANGE = {
+    "exp_name",
+    "data.dir",
+    "train.epochs",
+    "train.max_minutes",
+    "train.max_bad_steps",
+    "eval.batch_size",
+    "eval.checkpoint",
+    "eval.pictures_every",
+    "checkpoint.every_steps",
+    "checkpoint.every_minutes",
+}
+
+
+def check(config: ConfigDict) -> None:
+    """Accepts a config whose every value, and every combination, makes sense.
+
+    Raises:
+        ValueError: otherwise, naming the field, its value and what is allowed.
+    """
+    values = dict(flatten(config))
+    for field in RULES:
+        if field not in values:
+            raise ValueError(f"{field}: must be in the config; start from configs/base")
+    for field, value in values.items():
+        check_field(field)
+        rule = RULES[field]
+        if not rule.allows(value):
+            raise ValueError(f"{field}: must be {rule.text}, got {value!r}")
+    if config.data.binarize != "none" and config.data.scale != "unit":
+        raise ValueError(
+            "data.scale: must be unit when data.binarize makes pixels 0 or 1, "
+            f"got {config.data.scale!r}"
+        )
+
+
+def check_field(field: str) -> None:
+    """Accepts the dotted name of a field.
+
+    Raises:
+        ValueError: if there is no such field, with the nearest one that there is.
+    """
+    if field not in RULES:
+        near = difflib.get_close_matches(field, RULES, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}?" if near else "; see configs/base.py"
+        raise ValueError(f"{field}: no such field{hint}")
+
+
+def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Pairs of dotted field name and value."""
+    for key, value in tree.items():
+        if hasattr(value, "items"):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def differences(
+    stored: dict[str, Any], config: dict[str, Any]
+) -> list[tuple[str, Any, Any]]:
+    """The fields in which a run's own config and the one now asked for conflict.
+
+    Both are plain dicts as read from JSON, where a tuple is a list.
+    """
+    old, new = dict(flatten(stored)), dict(flatten(config))
+    allowed = set(MAY_CHANGE)
+    if new["optim.schedule"] == "cosine":
+        allowed.remove("train.epochs")  # the schedule's past would change with its end
+    return [
+        (field, old.get(field, "nothing"), new[field])
+        for field in new
+        if field not in allowed and old.get(field, new[field]) != new[field]
+    ]

@@ -1,0 +1,252 @@
+"""The training step, and the compiled loop over steps, as pure functions of state."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from vae_jax import losses, pixels
+from vae_jax.contracts import Hparams, Model, Objective, Params
+
+SCHEDULES = ("constant", "cosine")
+TERMS = ("loss", "recon", "kl", "elbo", "grad_norm")
+
+
+class TrainState(NamedTuple):
+    """Everything that changes during training, and so everything a checkpoint holds.
+
+    ``key`` is the run's root key and never advances. Each step folds ``step`` into it,
+    so a resumed run draws the same noise as one that was never interrupted.
+    """
+
+    step: Int[Array, ""]
+    params: Params
+    opt_state: optax.OptState
+    key: PRNGKeyArray
+    ema: Params | None  # running mean of the parameters, when it is on
+    sums: dict[str, Float[Array, ""]]  # of the running epoch, over its good steps
+    good_steps: Int[Array, ""]  # how many steps ``sums`` holds
+    bad_steps: Int[Array, ""]  # skipped, in the whole run
+    bad_in_a_row: Int[Array, ""]
+    best_elbo: Float[Array, ""]  # of the validation set; -inf before the first
+    best_step: Int[Array, ""]
+
+
+StepFn = Callable[[TrainState, Array, Hparams], TrainState]
+
+
+def init_state(
+    model: Model, tx: optax.GradientTransformation, seed: int, use_ema: bool
+) -> TrainState:
+    """The state before the first step."""
+    init_key, root_key = jax.random.split(jax.random.key(seed))
+    params = jax.jit(model.init)(init_key)
+    return TrainState(
+        step=jnp.int32(0),
+        params=params,
+        opt_state=tx.init(params),
+        key=root_key,
+        ema=jax.tree.map(jnp.copy, params) if use_ema else None,
+        sums={term: jnp.float32(0.0) for term in TERMS},
+        good_steps=jnp.int32(0),
+        bad_steps=jnp.int32(0),
+        bad_in_a_row=jnp.int32(0),
+        best_elbo=jnp.float32(-jnp.inf),
+        best_step=jnp.int32(0),
+    )
+
+
+def start_epoch(state: TrainState) -> TrainState:
+    """The same state with empty sums."""
+    empty = jax.tree.map(jnp.zeros_like, (state.sums, state.good_steps))
+    return state._replace(sums=empty[0], good_steps=empty[1])
+
+
+def shown_params(state: TrainState) -> Params:
+    """The parameters to evaluate, picture and keep: the averaged ones if there are."""
+    return state.params if state.ema is None else state.ema
+
+
+def epoch_means(state: TrainState) -> dict[str, float]:
+    """The mean of every term over the good steps of the running epoch; NaN if none."""
+    sums, count = jax.device_get((state.sums, state.good_steps))
+    return {term: float(sums[term]) / int(count) if count else np.nan for term in TERMS}
+
+
+def with_best(state: TrainState, elbo: float | None) -> TrainState:
+    """The same state, on record as the best if its ELBO is; without one, the latest is.
+
+    Args:
+        state: at the end of an epoch.
+        elbo: of the validation images, if there are any. NaN is never the best.
+    """
+    if elbo is None:
+        return state._replace(best_step=jnp.copy(state.step))
+    if not elbo > float(state.best_elbo):
+        return state
+    best_elbo, best_step = jnp.full_like(state.best_elbo, elbo), jnp.copy(state.step)
+    return state._replace(best_elbo=best_elbo, best_step=best_step)
+
+
+def steps_per_epoch(num_images: int, batch_size: int) -> int:
+    """How many full batches there are.
+
+    Raises:
+        ValueError: if there is not one.
+    """
+    if batch_size > num_images:
+        raise ValueError(
+            "data.batch_size: must be at most the number of training images, "
+            f"{num_images}, got {batch_size}"
+        )
+    return num_images // batch_size
+
+
+def epoch_order(
+    seed: int, epoch: int, num_images: int, batch_size: int
+) -> Int[np.ndarray, "T B"]:
+    """The rows of each batch of an epoch: a fresh permutation, its ragged tail dropped.
+
+    Raises:
+        ValueError: if there is not one full batch.
+    """
+    num_batches = steps_per_epoch(num_images, batch_size)
+    order = np.random.default_rng((seed, epoch)).permutation(num_images)
+    order = order[: num_batches * batch_size].astype(np.int32)
+    return order.reshape(num_batches, batch_size)
+
+
+def learning_rate_factor(
+    schedule: str, warmup_steps: int, total_steps: int
+) -> Callable[[Int[Array, ""]], Float[Array, ""]]:
+    """From the step to the share of the peak learning rate, in [0, 1].
+
+    Args:
+        schedule: ``constant``, or ``cosine`` down to 0 at ``total_steps``.
+        warmup_steps: linear rise to the peak, which the last of these steps uses.
+        total_steps: of the whole run, warm-up included.
+
+    Raises:
+        ValueError: if there is no such schedule.
+    """
+    if schedule not in SCHEDULES:
+        raise ValueError(
+            f"schedule: must be one of {', '.join(SCHEDULES)}, got {schedule!r}"
+        )
+    rest = optax.schedules.constant_schedule(1.0)
+    if schedule == "cosine":
+        rest = optax.schedules.cosine_decay_schedule(
+            1.0, max(1, total_steps - warmup_steps)
+        )
+    if not warmup_steps:
+        return rest
+    rise = optax.schedules.linear_schedule(0.0, 1.0, warmup_steps)
+    return optax.schedules.join_schedules(
+        [lambda step: rise(step + 1), rest], [warmup_steps]
+    )
+
+
+def make_step(
+    model: Model,
+    objective: Objective,
+    tx: optax.GradientTransformation,
+    lr_factor: Callable[[Int[Array, ""]], Float[Array, ""]],
+    *,
+    reduction: str,
+    scale: str,
+    dynamic_binarize: bool,
+) -> StepFn:
+    """One optimiser update as a pure function ``(state, images, hparams) -> state``.
+
+    ``tx`` ends at the direction of the update; the learning rate is applied here, where
+    it is traced. A step whose loss or gradient is not finite changes nothing but the
+    step number and the counters of bad steps.
+    """
+    num_values = int(np.prod(model.image_shape))
+
+    def batch_loss(params, x, key, hparams):
+        loss, terms = objective(model, params, x, key, hparams)
+        scalar = losses.batch_loss(loss, reduction, num_values)
+        return scalar, jax.tree.map(jnp.mean, terms)
+
+    def step(state: TrainState, images: Array, hparams: Hparams) -> TrainState:
+        data_key, key = jax.random.split(jax.random.fold_in(state.key, state.step))
+        x = pixels.to_float(images, scale)
+        if dynamic_binarize:
+            x = pixels.binarize(data_key, x)
+
+        (loss, terms), grads = jax.value_and_grad(batch_loss, has_aux=True)(
+            state.params, x, key, hparams
+        )
+        grad_norm = optax.tree.norm(grads)
+        clip = jnp.minimum(1.0, hparams.clip_norm / grad_norm)
+        grads = jax.tree.map(lambda g: g * clip, grads)
+        updates, opt_state = tx.update(grads, state.opt_state, state.params)
+
+        lr = hparams.lr * lr_factor(state.step)
+        params = jax.tree.map(lambda p, u: p - lr * u, state.params, updates)
+        ema = _average(state.ema, params, hparams.ema_decay)
+        terms = {"loss": loss, **terms, "grad_norm": grad_norm}
+        ok = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
+        return _accept(state, (params, opt_state, ema, terms), ok)
+
+    return step
+
+
+def make_run_steps(step: StepFn) -> Callable[..., TrainState]:
+    """Compiles ``step`` into a loop over batches ``start`` to ``stop`` of an epoch.
+
+    The result is ``run_steps(state, images, order, start, stop, hparams)``. ``images``
+    is the training set and ``order[i]`` the rows of batch i. The bounds are traced, so
+    one compilation serves every piece, and where an epoch is cut does not change a bit
+    of the result. The state passed in is donated: do not touch it again.
+    """
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def run_steps(
+        state: TrainState,
+        images: Array,
+        order: Int[Array, "T B"],
+        start: Int[Array, ""],
+        stop: Int[Array, ""],
+        hparams: Hparams,
+    ) -> TrainState:
+        def body(i, state):
+            return step(state, images[order[i]], hparams)
+
+        return jax.lax.fori_loop(start, stop, body, state)
+
+    return run_steps
+
+
+def _average(
+    ema: Params | None, params: Params, decay: Float[Array, ""]
+) -> Params | None:
+    if ema is None:
+        return None
+    return jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, ema, params)
+
+
+def _accept(state: TrainState, proposed: tuple, ok: Bool[Array, ""]) -> TrainState:
+    """The state after a step: the proposal if it is ``ok``, what was there if not."""
+    terms = proposed[-1]
+    proposed = (*proposed[:-1], {t: state.sums[t] + terms[t] for t in TERMS})
+    current = (state.params, state.opt_state, state.ema, state.sums)
+    params, opt_state, ema, sums = jax.tree.map(
+        lambda new, old: jnp.where(ok, new, old), proposed, current
+    )
+    return state._replace(
+        step=state.step + 1,
+        params=params,
+        opt_state=opt_state,
+        ema=ema,
+        sums=sums,
+        good_steps=state.good_steps + ok,
+        bad_steps=state.bad_steps + ~ok,
+        bad_in_a_row=jnp.where(ok, 0, state.bad_in_a_row + 1),
+    )
