@@ -70,8 +70,12 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
         return args, None
     for field in FIELD.findall("\n".join(argv)):
         settings.check_field(field)
+    if args.mode != "train" and args.workdir is None:
+        raise ValueError(f"--workdir: must name a run for --mode={args.mode}")
+    if args.mode != "train" or args.config is None:
+        saved = config_of_run(args.workdir)
     if args.config is None:
-        argv = [argv[0], f"--config={config_of_run(args)}", *argv[1:]]
+        argv = [argv[0], f"--config={saved}", *argv[1:]]
     elif not pathlib.Path(args.config.split(":")[0]).is_file():
         raise FileNotFoundError(
             f"--config: no such file: {args.config}; there are {available()}"
@@ -107,13 +111,11 @@ def known_flags() -> flags.FlagValues:
     return args
 
 
-def config_of_run(args: flags.FlagValues) -> str:
+def config_of_run(workdir: str | None) -> str:
     """What ``--config`` is when only ``--workdir`` says which run is meant."""
-    if args.workdir is None and args.mode == "train":
+    if workdir is None:
         raise ValueError(f"--config: must be given; there are {available()}")
-    if args.workdir is None:
-        raise ValueError(f"--workdir: must name a run for --mode={args.mode}")
-    path = pathlib.Path(args.workdir, "config.json")
+    path = pathlib.Path(workdir, "config.json")
     if not path.is_file():
         raise FileNotFoundError(f"--workdir: must hold a run, but there is no {path}")
     return f"{ROOT / 'configs' / 'saved.py'}:{path}"

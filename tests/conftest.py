@@ -1,5 +1,17 @@
 """Strict numerics for every test, and what several of them need."""
 
+import atexit
+import os
+import shutil
+import tempfile
+
+# Many tests compile the same functions in runs and processes of their own. One cache,
+# made by whichever process of the test session comes first, spares them the wait.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="vae_jax_xla_")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], True)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+
 import jax
 import pytest
 

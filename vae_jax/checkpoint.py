@@ -59,9 +59,7 @@ class Checkpoints:
             meta=ocp.args.JsonSave({"sha256": digest(state)}),
         )
         if not self._manager.save(step, args=content):
-            raise RuntimeError(
-                f"checkpoint {step}: refused, as {self.steps()[-1]} is there"
-            )
+            raise RuntimeError(f"checkpoint {step}: step {self.steps()[-1]} is there")
         kept = {*self.steps()[-KEPT_LATEST:], int(state.best_step)}
         for stale in set(self.steps()) - kept:
             self._manager.delete(stale)

@@ -1,0 +1,109 @@
+"""Checkpoints: exact, kept as promised, and never silently wrong."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from vae_jax import checkpoint, likelihoods, models, train
+
+
+@pytest.fixture(scope="module")
+def first():
+    likelihood = likelihoods.build(
+        "gaussian", sigma=1.0, sigma_learnable=True, include_const=True
+    )
+    model = models.build(
+        "mlp", (4, 4, 1), likelihood, z_dim=2, hidden_dim=8, hidden_layers=1
+    )
+    return train.init_state(model, optax.scale_by_adam(), seed=0, use_ema=True)
+
+
+def at(first, step, best=0):
+    params = jax.tree.map(lambda p: p + step, first.params)
+    step, best = jnp.int32(step), jnp.int32(best)
+    return first._replace(step=step, params=params, best_step=best)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    with checkpoint.Checkpoints(tmp_path) as made:
+        yield made
+
+
+def damage(saved, step):
+    """Flips one byte in the middle of the largest file of a checkpoint."""
+    files = [p for p in (saved.folder / str(step)).rglob("*") if p.is_file()]
+    largest = max(files, key=lambda p: p.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    largest.write_bytes(content)
+
+
+def test_every_leaf_comes_back_bit_for_bit(saved, first):
+    state = at(first, 3)
+    saved.save(state)
+    found = saved.restore_latest(jax.eval_shape(lambda: first))
+    assert jax.tree.structure(found) == jax.tree.structure(state)
+    assert checkpoint.digest(found) == checkpoint.digest(state)
+    assert found.key.dtype == state.key.dtype
+
+
+def test_kept_are_the_latest_two_and_the_best(saved, first):
+    for step in range(1, 7):
+        saved.save(at(first, step, best=min(step, 2)))
+    assert saved.steps() == [2, 5, 6]
+
+
+def test_the_same_step_is_saved_once(saved, first):
+    saved.save(at(first, 1))
+    saved.save(at(first, 1))
+    assert saved.steps() == [1]
+
+
+def test_a_step_before_the_latest_is_not_passed_over_silently(saved, first):
+    saved.save(at(first, 2))
+    with pytest.raises(RuntimeError, match="checkpoint 1: step 2 is there"):
+        saved.save(at(first, 1))
+
+
+def test_without_a_checkpoint_there_is_nothing_to_restore(saved, first):
+    assert saved.restore_latest(first) is None
+    with pytest.raises(ValueError, match=r"checkpoint: must be one of \[\], got 1"):
+        saved.restore(1, first)
+
+
+def test_a_damaged_checkpoint_is_moved_aside_and_the_one_before_is_used(
+    saved, first, caplog, tmp_path
+):
+    for step in (1, 2):
+        saved.save(at(first, step))
+    damage(saved, 2)
+    found = saved.restore_latest(first)
+    assert found.step == 1
+    assert checkpoint.digest(found) == checkpoint.digest(at(first, 1))
+    assert (tmp_path / "checkpoints_damaged" / "2").is_dir()
+    saved.save(at(first, 2))  # the same step can be reached again
+    assert saved.steps() == [1, 2]
+    assert saved.restore_latest(first).step == 2
+
+
+def test_when_every_checkpoint_is_damaged_all_are_named_and_none_is_touched(
+    saved, first
+):
+    for step in (1, 2):
+        saved.save(at(first, step))
+        damage(saved, step)
+    with pytest.raises(ValueError, match=r"no checkpoint is whole: .*/2: .*/1: "):
+        saved.restore_latest(first)
+    assert saved.steps() == [1, 2]
+
+
+def test_the_digest_sees_one_bit_of_one_leaf(first):
+    (leaf, *others), tree = jax.tree.flatten(first.params)
+    bits = np.asarray(leaf).copy()
+    bits.view(np.uint32).ravel()[0] ^= 1
+    flipped = jax.tree.unflatten(tree, [jnp.asarray(bits), *others])
+    changed = first._replace(params=flipped)
+    assert checkpoint.digest(changed) != checkpoint.digest(first)

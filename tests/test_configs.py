@@ -1,0 +1,41 @@
+"""The shipped configs."""
+
+import importlib
+import json
+import pathlib
+
+import pytest
+
+from configs import base, saved
+from vae_jax import settings
+
+FOLDER = pathlib.Path(base.__file__).parent
+NAMES = sorted(p.stem for p in FOLDER.glob("*_*.py") if p.stem != "__init__")
+
+
+@pytest.mark.parametrize("name", [*NAMES, "base"])
+def test_a_shipped_config_is_valid(name):
+    settings.check(importlib.import_module(f"configs.{name}").get_config())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_config_says_how_to_run_it_and_names_its_runs_after_itself(name):
+    module = importlib.import_module(f"configs.{name}")
+    assert f"python main.py --config=configs/{name}.py" in module.__doc__
+    assert module.get_config().exp_name == name
+
+
+def test_a_saved_config_comes_back_with_its_types(tmp_path):
+    config = base.get_config()
+    config.model.channels, config.loss.beta, config.seed = (8, 16, 32), 2.0, 7
+    path = tmp_path / "config.json"
+    path.write_text(config.to_json())
+    assert saved.get_config(str(path)).to_dict() == config.to_dict()
+
+
+def test_a_saved_config_from_before_a_field_existed_takes_its_default(tmp_path):
+    content = json.loads(base.get_config().to_json())
+    del content["loss"]["kl_samples"]
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(content))
+    assert saved.get_config(str(path)).loss.kl_samples == 1

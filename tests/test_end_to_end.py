@@ -1,0 +1,316 @@
+"""Whole commands on the digits that come with the package."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import main
+from vae_jax import assembly
+
+# Small and with everything on, so that nothing is left out of the state.
+SMALL = [
+    "--config.train.epochs=3",
+    "--config.data.limit=330",
+    "--config.model.hidden_dim=16",
+    "--config.model.channels=4,6",
+    "--config.eval.pictures_every=2",
+]
+EVERYTHING = [
+    "--config.data.binarize=dynamic",
+    "--config.loss.kl=mc",
+    "--config.loss.kl_samples=2",
+    "--config.optim.warmup_steps=4",
+    "--config.optim.clip_norm=10",
+    "--config.optim.ema=0.9",
+]
+LEARNED_SIGMA = ["--config.loss.recon=gaussian", "--config.loss.sigma_learnable=True"]
+TIMES = ("seconds", "images_per_second")
+
+
+@pytest.fixture(autouse=True)
+def _in_the_repository(monkeypatch):
+    monkeypatch.chdir(main.ROOT)
+
+
+def run(name, *args):
+    return main.main(["main.py", f"--config=configs/{name}.py", *SMALL, *args])
+
+
+def rows(folder):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    parsed = map(json.loads, lines)
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in parsed]
+
+
+def result(folder):
+    return json.loads((folder / "eval.json").read_text())
+
+
+def pictures(folder):
+    return {path.name: path.read_bytes() for path in (folder / "plots").iterdir()}
+
+
+def final_state(folder):
+    """The sha256 of the last checkpoint: that it is true is tested elsewhere."""
+    last = max(folder.glob("checkpoints/*"), key=lambda path: int(path.name))
+    return last.name, (last / "meta" / "metadata").read_text()
+
+
+def assert_same_run(a, b):
+    assert rows(a) == rows(b)
+    assert final_state(a) == final_state(b)
+    assert result(a) == result(b)
+    assert pictures(a) == pictures(b)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Runs that were never interrupted."""
+    folders = {}
+
+    def get(name, *args):
+        if (name, *args) not in folders:
+            folder = tmp_path_factory.mktemp("whole") / "run"
+            assert run(name, *args, f"--workdir={folder}") == 0
+            folders[name, *args] = folder
+        return folders[name, *args]
+
+    return get
+
+
+def test_a_run_leaves_what_the_readme_promises(whole):
+    folder = whole("digits_mlp")
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json",
+        "environment.json",
+        "metrics.jsonl",
+        "eval.json",
+        "checkpoints",
+        "plots",
+        "train.log",
+    }
+    assert set(pictures(folder)) == {
+        "reconstructions.png",
+        "reconstructions_0002.png",
+        "samples.png",
+        "samples_0002.png",
+        "curves.png",
+        "latent_space.png",
+        "interpolations.png",
+    }
+    assert [(r["epoch"], r["split"]) for r in rows(folder)] == [
+        (epoch, split) for epoch in (1, 2, 3) for split in ("train", "valid")
+    ]
+    found = result(folder)
+    assert found["bound_kind"] == "cross_entropy"
+    assert found["numbers"]["elbo"]["n"] == 297
+    assert found["trained_epochs"] == 3
+    log = (folder / "train.log").read_text()
+    assert "epoch 3/3" in log
+    assert "nats per image, n = 297" in log
+
+
+def test_training_makes_the_elbo_better(whole):
+    for name in ("digits_mlp", "digits_cnn"):
+        valid = [r["elbo"] for r in rows(whole(name)) if r["split"] == "valid"]
+        assert valid[-1] > valid[0]
+
+
+@pytest.mark.parametrize("name", ["digits_mlp", "digits_cnn"])
+@pytest.mark.parametrize(
+    "options", [[], EVERYTHING, LEARNED_SIGMA], ids=["plain", "everything", "sigma"]
+)
+def test_a_run_that_was_stopped_in_mid_epoch_ends_as_one_that_was_not(
+    name, options, whole, tmp_path, monkeypatch
+):
+    from vae_jax import pacing
+
+    folder = tmp_path / "run"
+    args = [*options, f"--workdir={folder}", "--config.checkpoint.every_steps=3"]
+    # In the middle of the second and of the third epoch, of five steps each.
+    for stop_at in (7, 13):
+        steps = []
+
+        def next_piece(pace, step, left, steps=steps):
+            steps.append(step)
+            return 1
+
+        def reason_to_stop(pace, steps=steps, stop_at=stop_at):
+            return "test" if steps[-1] + 1 >= stop_at else None
+
+        monkeypatch.setattr(pacing.Pace, "next_piece", next_piece)
+        monkeypatch.setattr(pacing.Pace, "reason_to_stop", reason_to_stop)
+        assert run(name, *args) == 0
+        assert (folder / "checkpoints" / str(stop_at)).is_dir()
+        assert not (folder / "eval.json").exists()
+    monkeypatch.undo()
+    monkeypatch.chdir(main.ROOT)
+    assert run(name, *args) == 0
+    assert_same_run(folder, whole(name, *options))
+
+
+def test_a_killed_run_ends_as_one_that_was_not(whole, tmp_path):
+    folder = tmp_path / "run"
+    command = [
+        sys.executable,
+        "main.py",
+        "--config=configs/digits_mlp.py",
+        *SMALL,
+        f"--workdir={folder}",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("checkpoints/5/meta")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (folder / "eval.json").exists(), "it was too fast to be killed"
+    assert run("digits_mlp", f"--workdir={folder}") == 0
+    assert_same_run(folder, whole("digits_mlp"))
+
+
+def test_a_signal_saves_and_says_how_to_go_on(tmp_path, capfd, monkeypatch):
+    from vae_jax import pacing
+
+    folder = tmp_path / "run"
+    sent = []
+
+    def send_once(pace, step, left):
+        if step == 7 and not sent:
+            sent.append(os.kill(os.getpid(), signal.SIGTERM))
+        return 1
+
+    monkeypatch.setattr(pacing.Pace, "next_piece", send_once)
+    assert run("digits_mlp", f"--workdir={folder}") == 143
+    out = capfd.readouterr().out
+    assert f"To go on: python main.py --workdir={folder}" in out
+    assert "Stopped at step 8, saved: SIGTERM" in out
+    assert (folder / "checkpoints" / "8").is_dir()
+    assert main.main(["main.py", f"--workdir={folder}"]) == 0
+    assert result(folder)["trained_epochs"] == 3
+
+
+def test_a_finished_run_prints_its_results_and_more_epochs_go_on(tmp_path, capfd):
+    folder = tmp_path / "run"
+    args = [f"--workdir={folder}"]
+    assert run("digits_mlp", *args, "--config.train.epochs=1") == 0
+    before = (folder / "metrics.jsonl").read_bytes()
+    capfd.readouterr()
+    assert run("digits_mlp", *args, "--config.train.epochs=1") == 0
+    assert "is finished" in capfd.readouterr().out
+    assert (folder / "metrics.jsonl").read_bytes() == before
+    assert run("digits_mlp", *args, "--config.train.epochs=2") == 0
+    assert [r["epoch"] for r in rows(folder)] == [1, 1, 2, 2]
+
+
+def test_another_config_is_refused_with_the_field_that_differs(whole, capsys):
+    folder = whole("digits_mlp")
+    assert run("digits_mlp", f"--workdir={folder}", "--config.loss.beta=4") == 2
+    assert "loss.beta is 1.0 there, 4.0 here" in capsys.readouterr().err
+
+
+def test_evaluating_again_gives_the_same_numbers_and_pictures(tmp_path):
+    folder = tmp_path / "run"
+    assert run("digits_cnn", f"--workdir={folder}", *EVERYTHING) == 0
+    before = result(folder), pictures(folder)
+    for path in [folder / "eval.json", *(folder / "plots").iterdir()]:
+        path.unlink()
+    assert main.main(["main.py", "--mode=eval", f"--workdir={folder}"]) == 0
+    assert result(folder) == before[0]
+    for name, content in pictures(folder).items():
+        assert content == before[1][name]
+
+
+def test_samples_are_as_many_as_asked_for_and_depend_on_their_seed(whole):
+    folder = whole("digits_mlp")
+    command = ["main.py", "--mode=sample", f"--workdir={folder}", "--num=7"]
+    for seed in (0, 1):
+        assert main.main([*command, f"--sample_seed={seed}"]) == 0
+    images = [np.load(folder / f"samples/samples_7_seed{s}.npy") for s in (0, 1)]
+    assert images[0].shape == (7, 8, 8, 1)
+    assert not np.array_equal(*images)
+    assert 0.0 <= images[0].min() <= images[0].max() <= 1.0
+    assert (folder / "samples/samples_7_seed0.png").exists()
+    for path in (folder / "samples").iterdir():
+        path.unlink()
+    (folder / "samples").rmdir()
+
+
+def test_a_run_without_a_checkpoint_cannot_be_sampled(tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    config = main.parse(["main.py", "--config=configs/digits_mlp.py"])[1]
+    (tmp_path / "run" / "config.json").write_text(config.to_json())
+    command = ["main.py", "--mode=sample", f"--workdir={tmp_path / 'run'}"]
+    assert main.main(command) == 2
+    assert "has no checkpoint yet" in capsys.readouterr().err
+
+
+def test_the_training_step_is_compiled_once_in_a_run_new_or_resumed(
+    tmp_path, monkeypatch
+):
+    jobs, build = [], assembly.build
+
+    def remember(*args):
+        jobs.append(build(*args))
+        return jobs[-1]
+
+    monkeypatch.setattr(assembly, "build", remember)
+    for epochs in (2, 4):
+        args = [f"--workdir={tmp_path / 'run'}", f"--config.train.epochs={epochs}"]
+        assert run("digits_mlp", *args) == 0
+    assert [job.run_steps._cache_size() for job in jobs] == [1, 1]
+
+
+def test_without_validation_images_the_latest_is_the_best(tmp_path):
+    args = ["--config.data.valid_size=0", f"--workdir={tmp_path / 'run'}"]
+    assert run("digits_mlp", *args) == 0
+    assert {r["split"] for r in rows(tmp_path / "run")} == {"train"}
+    assert result(tmp_path / "run")["epoch"] == 3
+
+
+def test_numbers_that_blow_up_end_the_run_with_what_happened(tmp_path, capfd):
+    folder = tmp_path / "run"
+    args = [f"--workdir={folder}", "--config.train.max_bad_steps=3"]
+    assert run("digits_mlp", *args, "--config.optim.lr=1e30") == 1
+    out = capfd.readouterr().out
+    assert "steps in a row had a loss or a gradient that is not finite" in out
+    assert "at a learning rate of 1e+30" in out
+    assert "Traceback" not in out
+
+
+def test_a_time_limit_ends_a_run_cleanly(tmp_path, capfd):
+    args = [f"--workdir={tmp_path / 'run'}", "--config.train.max_minutes=1e-6"]
+    assert run("digits_mlp", *args) == 0
+    assert "train.max_minutes=1e-06 are over" in capfd.readouterr().out
+
+
+def test_the_same_seed_gives_the_same_run_and_another_one_does_not(whole, tmp_path):
+    again, other = tmp_path / "again", tmp_path / "other"
+    assert run("digits_mlp", f"--workdir={again}") == 0
+    assert_same_run(again, whole("digits_mlp"))
+    assert run("digits_mlp", f"--workdir={other}", "--config.seed=1") == 0
+    assert rows(other) != rows(again)
+    # The split does not depend on the training seed.
+    assert result(other)["data"] == result(again)["data"]
+
+
+@pytest.mark.parametrize("path", ["mnist"])
+def test_real_mnist_trains_where_its_files_are(path, tmp_path):
+    folder = os.environ.get("VAE_JAX_DATA_DIR")
+    if not folder or not pathlib.Path(folder, path).is_dir():
+        pytest.skip("VAE_JAX_DATA_DIR holds no MNIST")
+    args = [
+        "--config=configs/mnist_cnn.py",
+        "--config.train.epochs=1",
+        "--config.data.limit=2560",
+        f"--workdir={tmp_path / 'run'}",
+    ]
+    assert main.main(["main.py", *args]) == 0
+    assert result(tmp_path / "run")["numbers"]["elbo"]["n"] == 10_000

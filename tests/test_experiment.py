@@ -1,0 +1,116 @@
+"""The run directory."""
+
+import json
+
+import pytest
+
+from configs import base
+from vae_jax import experiment
+
+CONFIG = json.loads(base.get_config().to_json())
+
+
+def test_new_run_directories_are_named_after_the_experiment_and_never_shared(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    first, second = (experiment.open_folder(None, CONFIG) for _ in range(2))
+    assert first != second
+    for folder in (first, second):
+        assert folder.parent == tmp_path / "experiments"
+        assert folder.name.startswith("vae_")
+        assert experiment.read_json(folder / "config.json") == CONFIG
+
+
+def test_a_run_of_the_same_config_is_accepted(tmp_path):
+    experiment.open_folder(str(tmp_path / "run"), CONFIG)
+    experiment.check_folder(str(tmp_path / "run"), CONFIG)
+
+
+def test_a_run_of_another_config_is_refused_with_every_difference(tmp_path):
+    experiment.open_folder(str(tmp_path), CONFIG)
+    changed = json.loads(json.dumps(CONFIG))
+    changed["loss"]["beta"], changed["seed"] = 4.0, 1
+    with pytest.raises(ValueError, match="another config: ") as caught:
+        experiment.check_folder(str(tmp_path), changed)
+    assert "seed is 42 there, 1 here" in str(caught.value)
+    assert "loss.beta is 1.0 there, 4.0 here" in str(caught.value)
+
+
+def test_a_file_and_a_folder_with_something_else_are_refused(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("mine")
+    with pytest.raises(ValueError, match="must be a folder, got the file"):
+        experiment.check_folder(str(path), CONFIG)
+    with pytest.raises(ValueError, match=r"which has files but no config\.json"):
+        experiment.check_folder(str(tmp_path), CONFIG)
+    assert path.read_text() == "mine"
+
+
+def test_a_config_that_is_not_json_is_named(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json: must be JSON, but"):
+        experiment.check_folder(str(tmp_path), CONFIG)
+
+
+def test_json_that_cannot_be_written_leaves_the_old_file_whole(tmp_path):
+    path = tmp_path / "eval.json"
+    experiment.write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        experiment.write_json(path, {"a": object()})
+    assert experiment.read_json(path) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["eval.json"]
+
+
+def test_rows_come_back_and_numbers_that_are_not_finite_are_null(tmp_path):
+    experiment.append_row(tmp_path, {"step": 1, "loss": 2.5})
+    experiment.append_row(tmp_path, {"step": 2, "loss": float("nan")})
+    assert experiment.read_rows(tmp_path) == [
+        {"step": 1, "loss": 2.5},
+        {"step": 2, "loss": None},
+    ]
+
+
+def test_a_torn_last_row_is_left_out(tmp_path):
+    experiment.append_row(tmp_path, {"step": 1})
+    with open(tmp_path / "metrics.jsonl", "a") as file:
+        file.write('{"step": 2, "lo')
+    assert experiment.read_rows(tmp_path) == [{"step": 1}]
+    experiment.drop_rows_after(tmp_path, 1)
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1}\n'
+
+
+def test_rows_after_the_step_of_a_checkpoint_are_dropped(tmp_path):
+    for step in (1, 2, 2, 3):
+        experiment.append_row(tmp_path, {"step": step})
+    experiment.drop_rows_after(tmp_path, 2)
+    assert [row["step"] for row in experiment.read_rows(tmp_path)] == [1, 2, 2]
+
+
+def test_a_run_is_finished_once_it_was_evaluated_after_its_last_epoch(tmp_path):
+    assert experiment.finished(None, 3) is None
+    assert experiment.finished(str(tmp_path), 3) is None
+    experiment.write_json(tmp_path / "eval.json", {"trained_epochs": 3})
+    assert experiment.finished(str(tmp_path), 3) == {"trained_epochs": 3}
+    assert experiment.finished(str(tmp_path), 4) is None
+
+
+def test_the_environment_has_an_entry_for_each_process(tmp_path):
+    for command in (["main.py", "a"], ["main.py", "b"]):
+        experiment.record_environment(tmp_path, command)
+    entries = experiment.read_json(tmp_path / "environment.json")
+    assert [entry["command"][1] for entry in entries] == ["a", "b"]
+    assert entries[0]["versions"]["jax"]
+    assert entries[0]["devices"]
+
+
+def test_the_log_holds_what_was_shown_before_the_folder_was_known(tmp_path, capsys):
+    with experiment.logs() as log:
+        experiment.LOGGER.info("before")
+        experiment.log_to(log, tmp_path)
+        experiment.LOGGER.info("after")
+    shown = capsys.readouterr().out.split()
+    lines = (tmp_path / "train.log").read_text().splitlines()
+    written = [line.split()[-1] for line in lines]
+    assert shown == written == ["before", "after"]
+    assert not experiment.LOGGER.handlers

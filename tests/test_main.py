@@ -1,0 +1,185 @@
+"""The command line: what a user types, and what is said when it makes no sense."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import main
+
+DIGITS = "--config=configs/digits_mlp.py"
+
+
+@pytest.fixture(autouse=True)
+def _in_the_repository(monkeypatch):
+    monkeypatch.chdir(main.ROOT)
+
+
+def run(*args):
+    return main.main(["main.py", *args])
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "--config: must be given; there are configs/digits_cnn.py"),
+        (
+            ["--config=configs/no.py"],
+            "--config: no such file: configs/no.py; there are",
+        ),
+        (["--config=main.py"], "has no attribute 'get_config'"),
+        (["--config"], "Missing value for flag --config"),
+        (["--confg=x"], "Unknown command line flag 'confg'. Did you mean: config ?"),
+        ([DIGITS, "--workdri=x"], "Did you mean: workdir ?"),
+        ([DIGITS, "extra", "more"], "arguments: must all be flags, got extra more"),
+        ([DIGITS, "--mode=trian"], "value should be one of <train|eval|sample>"),
+        ([DIGITS, "--num=0", "--mode=sample"], "--num=0: 0 is not a positive integer"),
+        (["--mode=eval"], "--workdir: must name a run for --mode=eval"),
+        (["--mode=sample"], "--workdir: must name a run for --mode=sample"),
+        (["--mode=eval", "--workdir=/no/such"], "there is no /no/such/config.json"),
+        ([DIGITS, "--mode=eval"], "--workdir: must name a run for --mode=eval"),
+        ([DIGITS, "--mode=eval", "--workdir=/no/such"], "there is no /no/such/config"),
+        (["--config.seed=3", DIGITS], "Found --config.seed=3 in argv before"),
+        (["--config.seed=3"], "--config: must be given"),
+    ],
+)
+def test_a_command_that_makes_no_sense_is_refused_in_a_line(args, message, capsys):
+    assert run(*args) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("main.py: ")
+    assert message in err
+    assert len(err.splitlines()) <= 2
+    assert not out
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.zdim=3", "model.zdim: no such field; did you mean model.z_dim?"),
+        ("modl.z_dim=3", "modl.z_dim: no such field; did you mean model.z_dim?"),
+        ("model=3", "model: no such field"),
+        ("model.z_dim=abc", "invalid literal for int() with base 10: 'abc'"),
+        ("model.z_dim=3.5", "invalid literal for int() with base 10: '3.5'"),
+        ("model.z_dim=0", "model.z_dim: must be a whole number of at least 1, got 0"),
+        ("model.channels=1,2.5", "at least 1, got (1, 2.5)"),
+        ("model.name=gan", "model.name: must be one of mlp, cnn, got 'gan'"),
+        ("data.name=cifar", "data.name: must be one of mnist, digits, got 'cifar'"),
+        ("data.batch_size=0", "data.batch_size: must be a whole number of at least 1"),
+        ("loss.recon=mse", "loss.recon: must be one of bce, gaussian, got 'mse'"),
+        ("loss.kl=exact", "loss.kl: must be one of analytic, mc, got 'exact'"),
+        ("loss.reduction=none", "loss.reduction: must be one of sum, mean"),
+        ("loss.sigma=0", "loss.sigma: must be a finite number above 0, got 0.0"),
+        ("optim.lr=-1", "optim.lr: must be a finite number above 0, got -1.0"),
+        ("optim.lr=nan", "optim.lr: must be a finite number above 0, got nan"),
+        ("loss.sigma_learnable=maybe", "Non-boolean argument"),
+    ],
+)
+def test_a_field_that_makes_no_sense_is_refused_in_a_line(override, message, capsys):
+    assert run(DIGITS, f"--config.{override}") == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (
+            ["--config.data.batch_size=2000"],
+            "data.batch_size: must be at most the number of training images, 1300, got",
+        ),
+        (["--config.data.valid_size=1500"], "data.valid_size: must leave one of"),
+        (["--config.data.limit=1301"], "data.limit: must be 0 (all) to 1300"),
+        (
+            ["--config.data.binarize=static", "--config.data.scale=centred"],
+            "data.scale: must be unit",
+        ),
+        (
+            ["--config.data.name=mnist", "--config.data.dir=/no/such"],
+            "/no/such",
+        ),
+    ],
+)
+def test_what_only_the_data_can_tell_is_refused_before_a_run_directory_is_made(
+    args, message, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert run(DIGITS, *args, f"--workdir={tmp_path / 'run'}") == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_data_file_is_named_and_left_in_place(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for part in ("train-images-idx3", "train-labels-idx1"):
+        for name in (part, part.replace("train", "t10k")):
+            (tmp_path / f"{name}-ubyte").write_bytes(b"not an image")
+    path = tmp_path / "train-images-idx3-ubyte"
+    folder = f"--config.data.dir={tmp_path}"
+    args = ["--config=configs/mnist_mlp.py", folder, f"--workdir={tmp_path / 'run'}"]
+    assert run(*args) == 2
+    assert str(path) in capsys.readouterr().err
+    assert path.read_bytes() == b"not an image"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_workdir_that_is_a_file_or_cannot_be_made_is_refused(tmp_path, capsys):
+    path = tmp_path / "file"
+    path.write_text("mine")
+    assert run(DIGITS, f"--workdir={path}") == 2
+    assert "--workdir: must be a folder, got the file" in capsys.readouterr().err
+    assert run(DIGITS, f"--workdir={path / 'below'}") == 2
+    assert "Not a directory" in capsys.readouterr().err
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_workdir_that_is_not_writable_is_refused(tmp_path, capsys):
+    tmp_path.chmod(0o500)
+    assert run(DIGITS, f"--workdir={tmp_path / 'run'}") == 2
+    assert "Permission denied" in capsys.readouterr().err
+
+
+def test_the_config_can_be_shown_and_overridden(capsys):
+    assert run(DIGITS, "--print_config", "--config.seed", "7") == 0
+    shown = capsys.readouterr().out
+    assert "seed: 7" in shown
+    assert "name: digits" in shown
+
+
+def test_help_shows_commands_and_flags(capsys):
+    assert run("--help") == 0
+    shown = capsys.readouterr().out
+    for part in ("python main.py --config=configs/mnist_cnn.py", "--workdir", "--num"):
+        assert part in shown
+
+
+def test_help_and_mistakes_are_answered_without_importing_jax():
+    code = "import sys, main; main.main(['main.py', *sys.argv[1:]]); " + (
+        "print([m for m in ('jax', 'matplotlib', 'orbax') if m in sys.modules])"
+    )
+    for args in (
+        ["--help"],
+        [DIGITS, "--config.model.z_dim=0"],
+        [DIGITS, "--print_config"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *args],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_deterministic_training_sets_its_flag_before_jax_is_imported(monkeypatch):
+    from vae_jax import run as module
+
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
+    monkeypatch.setattr(module, "run", lambda *_, **__: 0)
+    assert run(DIGITS, "--config.train.deterministic=True") == 0
+    assert os.environ["XLA_FLAGS"].split() == [
+        "--xla_cpu_enable_fast_math=false",
+        "--xla_gpu_deterministic_ops=true",
+    ]

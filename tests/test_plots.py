@@ -1,0 +1,100 @@
+"""Which pictures a run gets, and of what."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vae_jax import likelihoods, models, plots
+from vae_jax.plots import drawing
+
+ROWS = [{"epoch": 1, "split": "train", "elbo": -3.0, "recon": 2.0, "kl": 1.0}]
+
+
+def setup(key, z_dim, shape=(8, 8, 1)):
+    likelihood = likelihoods.build(
+        "bce", sigma=1.0, sigma_learnable=False, include_const=True
+    )
+    model = models.build(
+        "mlp", shape, likelihood, z_dim=z_dim, hidden_dim=8, hidden_layers=1
+    )
+    x = jnp.asarray(np.random.default_rng(0).uniform(size=(50, *shape)), jnp.float32)
+    return model, model.init(key), x
+
+
+def of_run(folder, key, hparams, z_dim, labels=None, **changes):
+    model, params, x = setup(key, z_dim, **changes)
+    plots.of_run(folder, model, params, hparams, x, labels, ROWS)
+    return {path.stem for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("z_dim", [1, 3])
+def test_a_run_ends_with_all_its_pictures(tmp_path, key, hparams, z_dim):
+    assert of_run(tmp_path, key, hparams, z_dim) == {
+        "reconstructions",
+        "samples",
+        "curves",
+        "latent_space",
+        "interpolations",
+    }
+
+
+def test_two_latents_have_a_manifold_and_colours_work(tmp_path, key, hparams):
+    names = of_run(tmp_path, key, hparams, 2, np.arange(50) % 3, shape=(6, 9, 3))
+    assert "manifold" in names
+
+
+def test_pictures_of_an_epoch_carry_its_number(tmp_path, key, hparams):
+    model, params, x = setup(key, 2)
+    plots.of_epoch(tmp_path, model, params, hparams, x, None, 12)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"reconstructions_0012.png", "samples_0012.png"}
+
+
+def test_pictures_show_the_same_images_and_latents_every_time(
+    tmp_path, key, hparams, monkeypatch
+):
+    drawn = []
+    monkeypatch.setattr(drawing, "samples", lambda path, images: drawn.append(images))
+    monkeypatch.setattr(
+        drawing, "reconstructions", lambda *args: drawn.extend(args[1:])
+    )
+    model, params, x = setup(key, 2)
+    for epoch in (1, 2):
+        plots.of_epoch(tmp_path, model, params, hparams, x, None, epoch)
+    for first, second in zip(drawn[:3], drawn[3:], strict=True):
+        np.testing.assert_array_equal(first, second)
+        assert first.min() >= 0.0  # probabilities, not logits
+        assert first.max() <= 1.0
+    np.testing.assert_array_equal(drawn[0], x[:30])
+
+
+def test_interpolations_begin_and_end_at_reconstructions(
+    tmp_path, key, hparams, monkeypatch
+):
+    drawn = {}
+    monkeypatch.setattr(drawing, "interpolations", lambda _, i: drawn.update(paths=i))
+    monkeypatch.setattr(
+        drawing, "reconstructions", lambda *a: drawn.update(recons=a[2])
+    )
+    of_run(tmp_path, key, hparams, 3)
+    ends = drawn["paths"][:, [0, -1]].reshape(-1, 8, 8, 1)
+    # float32: the same products in another order
+    np.testing.assert_allclose(ends, drawn["recons"][: len(ends)], atol=1e-5)
+
+
+def test_the_manifold_is_laid_out_as_a_scatter_plot(
+    tmp_path, key, hparams, monkeypatch
+):
+    drawn = {}
+
+    def keep(path, images, extent):
+        drawn.update(images=images, axis=extent)
+
+    monkeypatch.setattr(drawing, "manifold", keep)
+    of_run(tmp_path, key, hparams, 2)
+    model, params, _ = setup(key, 2)
+    axis = drawn["axis"]
+    assert (np.diff(axis) > 0).all()
+    z = jnp.array([[axis[3], axis[7]]])  # z1 from the column, z2 from the row
+    expected = model.likelihood.mean(model.decode(params, (z,), 1.0))[0]
+    np.testing.assert_allclose(drawn["images"][7, 3], expected, atol=1e-5)  # float32

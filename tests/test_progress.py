@@ -1,0 +1,68 @@
+"""What a person sees while a model trains."""
+
+import io
+import time
+
+import pytest
+
+from vae_jax import progress
+
+TERMS = {"loss": 101.234, "recon": 80.0, "kl": 21.234, "grad_norm": 5.0}
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_gets_a_bar_with_rate_terms_and_time_left(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(progress.sys, "stderr", terminal)
+    with progress.shown(1000, 100) as show:
+        time.sleep(0.15)  # tqdm draws at most every 0.1 s
+        show(600, "epoch 1/2", TERMS)
+    text = terminal.getvalue()
+    for part in ("epoch 1/2", "loss=101.23", "kl=21.23", "images/s", "600/1.00k"):
+        assert part in text, text
+    assert "grad_norm" not in text
+
+
+def test_without_a_terminal_there_are_lines_now_and_then(monkeypatch):
+    now, lines = [0.0], []
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress.sys, "stderr", io.StringIO())
+    monkeypatch.setattr(progress.LOGGER, "info", lambda t, *a: lines.append(t % a))
+    with progress.shown(1000, 200) as show:
+        for second, done in ((5, 300), (16, 360), (20, 500), (40, 600)):
+            now[0] = second
+            show(done, "epoch 1/2", TERMS)
+    assert lines == [
+        # 160 images in 16 s, 640 to go; then 400 in 40 s, 400 to go.
+        "epoch 1/2  36%  10 images/s  loss 101.23  recon 80.00  kl 21.23  1m04s left",
+        "epoch 1/2  60%  10 images/s  loss 101.23  recon 80.00  kl 21.23  40s left",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0s"),
+        (4.23, "4.2s"),
+        (42.4, "42s"),
+        (185.0, "3m05s"),
+        (7800.0, "2h10m"),
+    ],
+)
+def test_durations_read_as_a_person_says_them(seconds, text):
+    assert progress.duration(seconds) == text
+
+
+def test_an_epoch_is_one_line_that_tells_of_skipped_steps():
+    row = {"elbo": -101.234, "recon": 80.0, "kl": 21.234}
+    times = {"images_per_second": 12345.6, "seconds": 4.0, "bad_steps": 3}
+    rows = [{"split": "train", **row, **times}, {"split": "valid", **row}]
+    line = progress.epoch_line("epoch 1/2", rows)
+    assert "train  elbo -101.23  recon 80.00  kl 21.23 |" in line
+    assert "valid  elbo -101.23" in line
+    assert "12,346 images/s, 4.0s" in line
+    assert "3 steps skipped so far: not finite" in line

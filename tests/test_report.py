@@ -1,0 +1,78 @@
+"""The final evaluation."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vae_jax import likelihoods, models, report
+
+TERMS = {
+    "elbo": np.array([-4.0, -2.0]),
+    "recon": np.array([3.0, 1.5]),
+    "kl": np.array([1.0, 0.5]),
+}
+GREY = np.full((2, 4, 4, 1), 100, np.uint8)
+BINARY = np.tile(np.uint8([0, 255]), 16).reshape(2, 4, 4, 1)
+
+
+def model(recon="bce", **changes):
+    fields = {"sigma": 0.5, "sigma_learnable": False, "include_const": True}
+    likelihood = likelihoods.build(recon, **(fields | changes))
+    return models.build(
+        "mlp", (4, 4, 1), likelihood, z_dim=2, hidden_dim=8, hidden_layers=1
+    )
+
+
+def evaluation(model, images):
+    return report.evaluation(TERMS, model, images, scale="unit", kl="analytic")
+
+
+def test_every_number_has_its_count_unit_spread_and_how_it_was_got():
+    numbers = evaluation(model(), BINARY)["numbers"]
+    for name in ("elbo", "recon", "kl", "bits_per_dim"):
+        assert numbers[name]["n"] == 2
+        assert numbers[name]["unit"]
+        assert numbers[name]["how"]
+    assert numbers["elbo"]["value"] == -3.0
+    # Sample standard deviation sqrt(2), over sqrt(2) images.
+    assert numbers["elbo"]["standard_error"] == pytest.approx(1.0)
+
+
+def test_bits_per_dim_are_given_only_for_likelihoods_of_8_bit_data():
+    binary, grey = evaluation(model(), BINARY), evaluation(model(), GREY)
+    assert binary["bound_kind"] == "probability_mass"
+    assert "bits_per_dim" in binary["numbers"]
+    assert grey["bound_kind"] == "cross_entropy"
+    assert "bits_per_dim" not in grey["numbers"]
+    density = evaluation(model("gaussian"), GREY)
+    assert density["bound_kind"] == "density"
+    assert "bits_per_dim" in density["numbers"]
+    floats = evaluation(model("gaussian"), GREY.astype(np.float32) / 255)
+    assert "bits_per_dim" not in floats["numbers"]
+
+
+def test_sigma_is_reported_as_fixed_or_learned(hparams):
+    learned = {"likelihood": {"log_sigma": jnp.log(0.25)}}
+    found = report.sigma(model("gaussian"), learned, hparams)["sigma"]
+    assert (found["value"], found["how"]) == (pytest.approx(0.25), "learned")
+    fixed = report.sigma(model("gaussian"), {"likelihood": {}}, hparams)["sigma"]
+    assert (fixed["value"], fixed["how"]) == (1.0, "fixed")
+    assert report.sigma(model(), {"likelihood": {}}, hparams) == {}
+
+
+def test_the_table_shows_every_number_and_the_kind_of_bound(hparams):
+    found = {
+        "split": "test",
+        "checkpoint": "best",
+        "step": 10,
+        "epoch": 2,
+        "data": {"name": "digits"},
+        **evaluation(model("gaussian"), GREY),
+    }
+    found["numbers"] |= report.sigma(model("gaussian"), {"likelihood": {}}, hparams)
+    table = report.table(found)
+    for part in ("digits, test split, best checkpoint, step 10 (epoch 2)", "-3.000"):
+        assert part in table
+    for part in ("+- 1.000", "nats per image, n = 2", "bits_per_dim", "sigma"):
+        assert part in table
+    assert "density" in table

@@ -1,0 +1,159 @@
+"""What a config may hold."""
+
+import json
+import math
+import pathlib
+import re
+
+import pytest
+from ml_collections import ConfigDict
+
+from configs import base
+from vae_jax import (
+    data,
+    likelihoods,
+    losses,
+    models,
+    objectives,
+    pixels,
+    settings,
+    train,
+)
+
+BASE = pathlib.Path(base.__file__)
+
+# For every field: values that are refused. Strings come from config files, too.
+WRONG = {
+    settings.TEXT: [1, None],
+    settings.SWITCH: [1, 0.0, "yes", None],
+    settings.NAME: ["", "a/b", "..", 3, None],
+}
+
+
+def refused_values(field):
+    rule = settings.RULES[field]
+    if rule in WRONG:
+        return WRONG[rule]
+    value = dict(settings.flatten(base.get_config()))[field]
+    if isinstance(value, str):
+        return ["nonsense", "", 1, None]
+    if isinstance(value, tuple):
+        return [(), (0,), (1, 2.5), ("a",), (True,), 3, None]
+    everywhere = [-1, "1", None, math.nan, math.inf, -math.inf]
+    # A ConfigDict itself makes 1.0 of True where a float is expected.
+    return [*everywhere, True, 1.5] if isinstance(value, int) else everywhere
+
+
+@pytest.mark.parametrize("field", settings.RULES)
+def test_values_out_of_range_or_kind_are_refused_by_name(field):
+    for value in refused_values(field):
+        config = base.get_config()
+        with config.ignore_type():
+            config.update_from_flattened_dict({field: value})
+        with pytest.raises(ValueError, match=rf"{field}: must be .*, got") as caught:
+            settings.check(config)
+        given = dict(settings.flatten(config))[field]  # -1 is now -1.0, perhaps
+        assert str(caught.value).endswith(repr(given))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("data.batch_size", 0),
+        ("model.z_dim", 0),
+        ("loss.sigma", 0.0),
+        ("optim.lr", 0.0),
+        ("optim.ema", 1.0),
+        ("train.epochs", 0),
+    ],
+)
+def test_the_ends_of_ranges_are_refused(field, value):
+    config = base.get_config()
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(ValueError, match=f"{field}: must be"):
+        settings.check(config)
+
+
+def test_base_has_exactly_the_fields_that_have_rules():
+    assert set(dict(settings.flatten(base.get_config()))) == set(settings.RULES)
+
+
+def test_the_comments_of_base_say_which_fields_may_change():
+    marked = re.findall(
+        r"(\w+)=.*# may change|config\.(\w+) =.*# may change", BASE.read_text()
+    )
+    names = {a or b for a, b in marked}
+    assert names == {field.split(".")[-1] for field in settings.MAY_CHANGE}
+
+
+@pytest.mark.parametrize(
+    ("field", "names"),
+    [
+        ("data.name", data.NAMES),
+        ("data.binarize", data.BINARIZE),
+        ("data.scale", pixels.SCALES),
+        ("model.name", tuple(models.BUILDERS)),
+        ("loss.recon", likelihoods.NAMES),
+        ("loss.kl", objectives.KLS),
+        ("loss.reduction", losses.REDUCTIONS),
+        ("optim.schedule", train.SCHEDULES),
+    ],
+)
+def test_choices_are_those_that_the_code_has(field, names):
+    rule = settings.RULES[field]
+    assert rule.text == "one of " + ", ".join(names)
+    assert all(map(rule.allows, names))
+
+
+def test_a_field_too_many_names_the_nearest_one():
+    config = base.get_config()
+    config.model.zdim = 3
+    with pytest.raises(
+        ValueError, match=r"model.zdim: no such field; .* model.z_dim\?"
+    ):
+        settings.check(config)
+
+
+def test_a_missing_field_is_named():
+    config = base.get_config()
+    del config.model.z_dim
+    with pytest.raises(ValueError, match=r"model\.z_dim: must be in the config"):
+        settings.check(config)
+
+
+def test_binary_pixels_need_the_unit_scale():
+    config = base.get_config()
+    config.data.binarize, config.data.scale = "dynamic", "centred"
+    with pytest.raises(
+        ValueError, match=r"data\.scale: must be unit .*, got 'centred'"
+    ):
+        settings.check(config)
+
+
+def plain(config: ConfigDict) -> dict:
+    return json.loads(config.to_json())
+
+
+def test_only_fields_that_may_not_change_are_differences():
+    stored, config = plain(base.get_config()), base.get_config()
+    config.train.epochs, config.data.dir, config.eval.batch_size = 99, "x", 7
+    assert settings.differences(stored, plain(config)) == []
+    config.loss.beta, config.model.channels = 4.0, (8,)
+    assert sorted(settings.differences(stored, plain(config))) == [
+        ("loss.beta", 1.0, 4.0),
+        ("model.channels", [32, 64], [8]),
+    ]
+
+
+def test_epochs_may_not_change_under_a_schedule_that_ends_with_them():
+    config = base.get_config()
+    config.optim.schedule = "cosine"
+    stored = plain(config)
+    config.train.epochs = 99
+    assert settings.differences(stored, plain(config)) == [("train.epochs", 30, 99)]
+
+
+def test_fields_that_are_newer_than_the_run_are_no_differences():
+    stored = plain(base.get_config())
+    del stored["loss"]["kl_samples"]
+    assert settings.differences(stored, plain(base.get_config())) == []
