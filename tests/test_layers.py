@@ -43,7 +43,8 @@ def imported_modules(path):
         if isinstance(node, ast.ImportFrom) and node.module:
             package, *rest = node.module.split(".")
             if package == "vae_jax":
-                yield from rest[:1] or [alias.name for alias in node.names]
+                names = rest[:1] or [alias.name for alias in node.names]
+                yield from (name for name in names if name != "__version__")
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.startswith("vae_jax."):

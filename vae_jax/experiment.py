@@ -17,10 +17,10 @@ from typing import Any
 
 import jax
 
-from vae_jax import settings
+from vae_jax import __version__, settings
 
 LOGGER = logging.getLogger("vae_jax")
-PACKAGES = ("vae_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def check_folder(workdir: str | None, config: dict[str, Any]) -> None:
@@ -109,7 +109,7 @@ def record_environment(folder: pathlib.Path, command: list[str]) -> None:
     """Adds this process to ``environment.json``: a list, one entry for each process."""
     path = folder / "environment.json"
     earlier = read_json(path) if path.exists() else []
-    versions = {}
+    versions = {"vae_jax": __version__}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
