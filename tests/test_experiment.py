@@ -105,6 +105,7 @@ def test_the_environment_has_an_entry_for_each_process(tmp_path):
 
 
 def test_the_log_holds_what_was_shown_before_the_folder_was_known(tmp_path, capsys):
+    handlers = list(experiment.LOGGER.handlers)
     with experiment.logs() as log:
         experiment.LOGGER.info("before")
         experiment.log_to(log, tmp_path)
@@ -113,4 +114,4 @@ def test_the_log_holds_what_was_shown_before_the_folder_was_known(tmp_path, caps
     lines = (tmp_path / "train.log").read_text().splitlines()
     written = [line.split()[-1] for line in lines]
     assert shown == written == ["before", "after"]
-    assert not experiment.LOGGER.handlers
+    assert experiment.LOGGER.handlers == handlers

@@ -99,7 +99,8 @@ def latent_space(path: Path, means: Array, labels: Array | None) -> None:
     if labels.shape != means.shape[:1]:
         raise ValueError(f"labels: must be [{len(means)}], got {labels.shape}")
     finite = np.isfinite(means).all(axis=1)
-    title = f"Posterior means ({finite.sum()} of {len(means)} images)"
+    title = f"Posterior means of {finite.sum()} images"
+    title += f", {(~finite).sum()} not finite" if not finite.all() else ""
     points = means[finite].astype(float)
     names = ["z1", "z2" if points.shape[1] > 1 else "images"]
     if points.shape[1] > 2:
