@@ -4,7 +4,7 @@
   python main.py --config=... --config.loss.beta=4          change any field
   python main.py --config=... --workdir=RUN                 in RUN; resumes there
   python main.py --mode=eval --workdir=RUN                  evaluate a run again
-  python main.py --mode=sample --workdir=RUN --num=64       draw new images
+  python main.py --mode=sample --workdir=RUN --num=64       means of new images
   python main.py --config=... --print_config                show every field
 
 The fields and what they may be: configs/base.py.
@@ -13,6 +13,7 @@ The fields and what they may be: configs/base.py.
 import os
 import pathlib
 import re
+import signal
 import sys
 
 from absl import flags
@@ -34,7 +35,7 @@ def main(argv: list[str]) -> int:
         print(f"main.py: {error}", file=sys.stderr)
         return 2
     if args.help:
-        print(f"{__doc__}\nFlags:\n{args.get_help()}")
+        print(f"{__doc__}\nFlags:\n{args.get_help().split('absl.flags:')[0].rstrip()}")
         return 0
     if args.print_config:
         print(config)
@@ -105,7 +106,9 @@ def known_flags() -> flags.FlagValues:
         "workdir", None, "run directory; default: a new one in experiments/", **define
     )
     flags.DEFINE_integer("num", 64, "how many images to sample", 1, **define)
-    flags.DEFINE_integer("sample_seed", 0, "seed of the samples", 0, **define)
+    flags.DEFINE_integer(
+        "sample_seed", 0, "seed of the samples", 0, 2**32 - 1, **define
+    )
     flags.DEFINE_bool("print_config", False, "print the config and exit", **define)
     flags.DEFINE_bool("help", False, "print this and exit", short_name="h", **define)
     return args
@@ -127,4 +130,7 @@ def available() -> str:
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Ends at once, without a stack trace. While it trains, run.py takes care.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(main(sys.argv))

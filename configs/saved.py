@@ -10,21 +10,18 @@ import pathlib
 from ml_collections import ConfigDict
 
 from configs import base
+from vae_jax import settings
 
 
 def get_config(path: str) -> ConfigDict:
     config = base.get_config()
-    config.lock()
-    for field, value in flatten(json.loads(pathlib.Path(path).read_text())):
-        if isinstance(value, list):
-            value = tuple(value)
-        config.update_from_flattened_dict({field: value})
+    try:
+        stored = json.loads(pathlib.Path(path).read_text())
+        for field, value in settings.flatten(stored):
+            settings.check_field(field)
+            value = tuple(value) if isinstance(value, list) else value
+            config.update_from_flattened_dict({field: value})
+    except (ValueError, TypeError, AttributeError) as error:
+        reason = str(error).splitlines()[-1]
+        raise ValueError(f"{path}: must be the config of a run: {reason}") from error
     return config
-
-
-def flatten(tree: dict, prefix: str = ""):
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

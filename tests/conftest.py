@@ -31,5 +31,6 @@ def hparams():
     from vae_jax.contracts import Hparams
 
     plain = {"lr": 1e-3, "beta": 1.0, "sigma": 1.0, "alpha": 1.0}
-    numbers = Hparams(**plain, clip_norm=jnp.inf, ema_decay=0.0)
+    off = {"clip_norm": jnp.inf, "ema_decay": 0.0, "max_bad_steps": 10.0}
+    numbers = Hparams(**plain, **off)
     return Hparams(*map(jnp.float32, numbers))

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from vae_jax import checkpoint, likelihoods, models, train
+from vae_jax import checkpoint, likelihoods, models, objectives, train
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,8 @@ def first():
     model = models.build(
         "mlp", (4, 4, 1), likelihood, z_dim=2, hidden_dim=8, hidden_layers=1
     )
-    return train.init_state(model, optax.scale_by_adam(), seed=0, use_ema=True)
+    objective, tx = objectives.elbo("analytic", 1), optax.scale_by_adam()
+    return train.init_state(model, objective, tx, seed=0, use_ema=True)
 
 
 def at(first, step, best=0):
@@ -44,7 +45,7 @@ def damage(saved, step):
 def test_every_leaf_comes_back_bit_for_bit(saved, first):
     state = at(first, 3)
     saved.save(state)
-    found = saved.restore_latest(jax.eval_shape(lambda: first))
+    found = saved.restore_latest(jax.eval_shape(lambda: first), repair=True)
     assert jax.tree.structure(found) == jax.tree.structure(state)
     assert checkpoint.digest(found) == checkpoint.digest(state)
     assert found.key.dtype == state.key.dtype
@@ -69,7 +70,7 @@ def test_a_step_before_the_latest_is_not_passed_over_silently(saved, first):
 
 
 def test_without_a_checkpoint_there_is_nothing_to_restore(saved, first):
-    assert saved.restore_latest(first) is None
+    assert saved.restore_latest(first, repair=True) is None
     with pytest.raises(ValueError, match=r"checkpoint: must be one of \[\], got 1"):
         saved.restore(1, first)
 
@@ -80,13 +81,21 @@ def test_a_damaged_checkpoint_is_moved_aside_and_the_one_before_is_used(
     for step in (1, 2):
         saved.save(at(first, step))
     damage(saved, 2)
-    found = saved.restore_latest(first)
+    found = saved.restore_latest(first, repair=True)
     assert found.step == 1
     assert checkpoint.digest(found) == checkpoint.digest(at(first, 1))
     assert (tmp_path / "checkpoints_damaged" / "2").is_dir()
     saved.save(at(first, 2))  # the same step can be reached again
     assert saved.steps() == [1, 2]
-    assert saved.restore_latest(first).step == 2
+    assert saved.restore_latest(first, repair=True).step == 2
+
+
+def test_a_reader_leaves_a_damaged_checkpoint_where_it_is(saved, first):
+    for step in (1, 2):
+        saved.save(at(first, step))
+    damage(saved, 2)
+    assert saved.restore_latest(first, repair=False).step == 1
+    assert saved.steps() == [1, 2]
 
 
 def test_when_every_checkpoint_is_damaged_all_are_named_and_none_is_touched(
@@ -96,7 +105,7 @@ def test_when_every_checkpoint_is_damaged_all_are_named_and_none_is_touched(
         saved.save(at(first, step))
         damage(saved, step)
     with pytest.raises(ValueError, match=r"no checkpoint is whole: .*/2: .*/1: "):
-        saved.restore_latest(first)
+        saved.restore_latest(first, repair=True)
     assert saved.steps() == [1, 2]
 
 

@@ -33,6 +33,25 @@ def test_a_saved_config_comes_back_with_its_types(tmp_path):
     assert saved.get_config(str(path)).to_dict() == config.to_dict()
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "has no attribute"),
+        ('{"seed": "x"}', "seed"),
+        ('{"foo": 1}', "foo: no such field"),
+    ],
+)
+def test_a_saved_config_that_makes_no_sense_is_named(tmp_path, content, reason):
+    path = tmp_path / "config.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match="must be the config of a run: ") as caught:
+        saved.get_config(str(path))
+    assert str(path) in str(caught.value)
+    assert reason in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_a_saved_config_from_before_a_field_existed_takes_its_default(tmp_path):
     content = json.loads(base.get_config().to_json())
     del content["loss"]["kl_samples"]

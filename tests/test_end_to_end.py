@@ -277,11 +277,13 @@ def test_without_validation_images_the_latest_is_the_best(tmp_path):
 def test_numbers_that_blow_up_end_the_run_with_what_happened(tmp_path, capfd):
     folder = tmp_path / "run"
     args = [f"--workdir={folder}", "--config.train.max_bad_steps=3"]
-    assert run("digits_mlp", *args, "--config.optim.lr=1e30") == 1
+    assert run("digits_mlp", *args, "--config.optim.lr=1e29") == 1
     out = capfd.readouterr().out
-    assert "steps in a row had a loss or a gradient that is not finite" in out
-    assert "at a learning rate of 1e+30" in out
+    assert "3 steps in a row had a loss or a gradient that is not finite" in out
+    assert "at a learning rate of 1e+29" in out
     assert "Traceback" not in out
+    assert main.main(["main.py", "--mode=eval", f"--workdir={folder}"]) == 0
+    assert result(folder)["checkpoint"] == "latest"  # no epoch ended
 
 
 def test_a_time_limit_ends_a_run_cleanly(tmp_path, capfd):

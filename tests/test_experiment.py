@@ -47,10 +47,16 @@ def test_a_file_and_a_folder_with_something_else_are_refused(tmp_path):
     assert path.read_text() == "mine"
 
 
-def test_a_config_that_is_not_json_is_named(tmp_path):
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"config\.json: must be JSON, but"):
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_config_that_is_not_json_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"config\.json: must be (a )?JSON"):
         experiment.check_folder(str(tmp_path), CONFIG)
+
+
+def test_what_a_process_left_that_was_killed_at_once_is_no_obstacle(tmp_path):
+    (tmp_path / ".config.json.123").write_text("{")
+    experiment.check_folder(str(tmp_path), CONFIG)
 
 
 def test_json_that_cannot_be_written_leaves_the_old_file_whole(tmp_path):
@@ -65,6 +71,9 @@ def test_json_that_cannot_be_written_leaves_the_old_file_whole(tmp_path):
 def test_rows_come_back_and_numbers_that_are_not_finite_are_null(tmp_path):
     experiment.append_row(tmp_path, {"step": 1, "loss": 2.5})
     experiment.append_row(tmp_path, {"step": 2, "loss": float("nan")})
+    nested = {"a": {"b": [float("inf"), 1.0]}}
+    experiment.write_json(tmp_path / "eval.json", nested)
+    assert experiment.read_json(tmp_path / "eval.json") == {"a": {"b": [None, 1.0]}}
     assert experiment.read_rows(tmp_path) == [
         {"step": 1, "loss": 2.5},
         {"step": 2, "loss": None},

@@ -23,7 +23,10 @@ def clock(monkeypatch):
 
 
 def make(every_steps=0, every_minutes=0.0, max_minutes=0.0):
-    return pacing.Pace(every_steps, every_minutes, max_minutes)
+    pace = pacing.Pace(every_steps, every_minutes, max_minutes)
+    with pace.timed(1):  # the one that compiles
+        pass
+    return pace
 
 
 def take(pace, clock, steps, seconds):
@@ -115,6 +118,24 @@ def test_the_first_signal_is_noted_and_the_second_acts(number):
         assert acted == [1, 1]
     finally:
         signal.signal(number, earlier)
+
+
+def test_the_piece_that_compiles_is_not_timed(clock):
+    pace = pacing.Pace(0, 0.0, 0.0)
+    take(pace, clock, 1, 60.0)
+    assert (pace.epoch_steps, pace.epoch_seconds) == (0, 0.0)
+    take(pace, clock, 1, 0.1)
+    assert pace.epoch_rate() == pytest.approx(10.0)
+
+
+def test_a_signal_that_the_program_shall_ignore_stays_ignored():
+    earlier = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pacing.pace(0, 0.0, 0.0) as pace:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert pace.reason_to_stop() is None
+    finally:
+        signal.signal(signal.SIGINT, earlier)
 
 
 def test_outside_the_main_thread_signals_are_left_alone():

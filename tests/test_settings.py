@@ -64,6 +64,10 @@ def test_values_out_of_range_or_kind_are_refused_by_name(field):
         ("loss.sigma", 0.0),
         ("optim.lr", 0.0),
         ("optim.ema", 1.0),
+        ("optim.lr", 1e39),  # infinity in float32
+        ("loss.sigma", 1e-60),  # zero in float32
+        ("seed", 2**32),  # another name of seed 0
+        ("train.epochs", 10**20),
         ("train.epochs", 0),
     ],
 )
@@ -112,6 +116,11 @@ def test_a_field_too_many_names_the_nearest_one():
         ValueError, match=r"model.zdim: no such field; .* model.z_dim\?"
     ):
         settings.check(config)
+
+
+def test_what_is_no_config_is_refused():
+    with pytest.raises(ValueError, match=r"must return a ConfigDict, got 3"):
+        settings.check(3)
 
 
 def test_a_missing_field_is_named():

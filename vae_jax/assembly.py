@@ -9,7 +9,7 @@ import optax
 from ml_collections import ConfigDict
 
 from vae_jax import data, evaluate, likelihoods, models, objectives, train
-from vae_jax.contracts import Hparams, Model
+from vae_jax.contracts import Hparams, Model, Schedule
 
 
 class Job(NamedTuple):
@@ -21,7 +21,7 @@ class Job(NamedTuple):
     initial_state: Callable[[], train.TrainState]
     run_steps: Callable[..., train.TrainState]  # see train.make_run_steps
     terms: Callable[..., dict[str, np.ndarray]]  # see evaluate.make_terms
-    learning_rate: Callable  # (step) -> of that step
+    schedule: Schedule
     steps_per_epoch: int
 
 
@@ -58,14 +58,14 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
     objective = objectives.elbo(config.loss.kl, config.loss.kl_samples)
     tx = optax.scale_by_adam()
     steps = train.steps_per_epoch(len(dataset.train.images), config.data.batch_size)
-    lr_factor = train.learning_rate_factor(
+    schedule = train.make_schedule(
         config.optim.schedule, config.optim.warmup_steps, config.train.epochs * steps
     )
     step = train.make_step(
         model,
         objective,
         tx,
-        lr_factor,
+        schedule,
         reduction=config.loss.reduction,
         scale=config.data.scale,
         dynamic_binarize=config.data.binarize == "dynamic",
@@ -75,13 +75,13 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         model=model,
         hparams=hparams(config),
         initial_state=lambda: train.init_state(
-            model, tx, config.seed, use_ema=config.optim.ema > 0
+            model, objective, tx, config.seed, use_ema=config.optim.ema > 0
         ),
         run_steps=train.make_run_steps(step),
         terms=evaluate.make_terms(
             model, objective, scale=config.data.scale, batch_size=config.eval.batch_size
         ),
-        learning_rate=lambda step: config.optim.lr * lr_factor(step),
+        schedule=schedule,
         steps_per_epoch=steps,
     )
 
@@ -95,5 +95,6 @@ def hparams(config: ConfigDict) -> Hparams:
         alpha=1.0,
         clip_norm=config.optim.clip_norm or np.inf,
         ema_decay=config.optim.ema,
+        max_bad_steps=config.train.max_bad_steps,
     )
     return Hparams(*map(jnp.float32, numbers))

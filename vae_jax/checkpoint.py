@@ -90,10 +90,14 @@ class Checkpoints:
             raise ValueError(f"{self.folder / str(step)}: its content has changed")
         return found.state
 
-    def restore_latest(self, like: TrainState) -> TrainState | None:
+    def restore_latest(self, like: TrainState, repair: bool) -> TrainState | None:
         """The newest state that is whole, or None if nothing was ever saved.
 
-        Damaged ones that are newer are moved to ``checkpoints_damaged``.
+        Args:
+            like: a state, or its shapes, of the same structure.
+            repair: whether damaged ones that are newer are moved to
+                ``checkpoints_damaged``. Only for the process that trains: to any other,
+                what is being written or deleted may look damaged.
 
         Raises:
             ValueError: if there are checkpoints, and none is whole.
@@ -105,7 +109,8 @@ class Checkpoints:
             except ValueError as error:
                 damaged[step] = str(error)
                 continue
-            self._move_aside(damaged)
+            if repair:
+                self._move_aside(damaged)
             return state
         if damaged:
             raise ValueError("no checkpoint is whole: " + "; ".join(damaged.values()))

@@ -43,6 +43,7 @@ class Hparams(NamedTuple):
     alpha: Float[Array, ""]  # share of the newest stage; 1 for models that do not grow
     clip_norm: Float[Array, ""]  # infinity: no clipping
     ema_decay: Float[Array, ""]
+    max_bad_steps: Float[Array, ""]  # so many non-finite steps in a row end training
 
 
 class Likelihood(NamedTuple):
@@ -85,3 +86,6 @@ class Model(NamedTuple):
 
 # (model, params, x, key, hparams) -> (loss [B], {"recon": [B], "kl": [B], "elbo": [B]})
 Objective = Callable[..., tuple[Float[Array, " B"], dict[str, Float[Array, " B"]]]]
+
+# (hparams of the run, step) -> hparams of that step
+Schedule = Callable[..., Hparams]

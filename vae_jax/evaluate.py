@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from vae_jax import losses, pixels
 from vae_jax.contracts import Hparams, Model, Objective, Params
 
 # Evaluation draws its own latents, the same for every epoch, run and seed.
-KEY = 0
+KEY = 2_860_486_313  # not a seed that a user is likely to choose
 
 
 class Estimate(NamedTuple):
@@ -29,27 +29,42 @@ def make_terms(
 ) -> Callable[[Params, np.ndarray, Hparams], dict[str, np.ndarray]]:
     """``terms(params, images, hparams)``: recon, kl and elbo of every image, in nats.
 
-    The images may lie on the host; any number of them takes one compilation, since the
-    last batch is filled up with copies of its last image, whose terms are cut off.
+    Each image has a key of its own, so its terms depend on neither the batch size nor
+    the other images. The images may lie on the host.
     """
 
     @jax.jit
-    def of_batch(params, images, key, hparams):
-        x = pixels.to_float(images, scale)
-        return objective(model, params, x, key, hparams)[1]
+    def of_batch(params, images, rows, hparams):
+        def of_image(x, row):
+            key = jax.random.fold_in(jax.random.key(KEY), row)
+            terms = objective(model, params, x[None], key, hparams)[1]
+            return jax.tree.map(lambda values: values[0], terms)
+
+        return jax.vmap(of_image)(pixels.to_float(images, scale), rows)
 
     def terms(params: Params, images: np.ndarray, hparams: Hparams):
-        key = jax.random.key(KEY)
-        pieces = []
-        for i, start in enumerate(range(0, len(images), batch_size)):
-            batch = images[start : start + batch_size]
-            filler = np.repeat(batch[-1:], batch_size - len(batch), axis=0)
-            full = np.concatenate([batch, filler])
-            found = of_batch(params, full, jax.random.fold_in(key, i), hparams)
-            pieces.append({k: np.asarray(v)[: len(batch)] for k, v in found.items()})
-        return {k: np.concatenate([piece[k] for piece in pieces]) for k in pieces[0]}
+        def of(batch, rows):
+            return of_batch(params, batch, rows, hparams)
+
+        return in_batches(of, images, batch_size)
 
     return terms
+
+
+def in_batches(function: Callable, images: np.ndarray, batch_size: int) -> PyTree:
+    """``function(batch, rows)`` of all images, in batches of one size, on the host.
+
+    The last batch is filled up with its last image, whose results are cut off again:
+    any number of images takes one compilation.
+    """
+    pieces = []
+    for start in range(0, len(images), batch_size):
+        rows = np.arange(start, start + batch_size)
+        batch = images[np.minimum(rows, len(images) - 1)]
+        found = jax.device_get(function(batch, rows))
+        left = len(images) - start
+        pieces.append(jax.tree.map(lambda values, left=left: values[:left], found))
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *pieces)
 
 
 def estimate(values: Float[np.ndarray, " N"]) -> Estimate:
@@ -93,11 +108,20 @@ def reconstruct(
     return model.likelihood.mean(out.pixels)
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def posterior_means(
-    model: Model, params: Params, x: Float[Array, "B H W C"], hparams: Hparams
-) -> tuple[Float[Array, "B Z"], ...]:
-    """The mean of every group of latents."""
+    model: Model, params: Params, x: np.ndarray, hparams: Hparams, batch_size: int
+) -> tuple[Float[np.ndarray, "B Z"], ...]:
+    """The mean of every group of latents, in batches of bounded memory."""
+
+    def of(batch, rows):
+        del rows
+        return _posterior_means(model, params, batch, hparams)
+
+    return in_batches(of, x, batch_size)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _posterior_means(model, params, x, hparams):
     latents = model.encode(params, x, None, hparams.alpha)
     return tuple(latent.posterior.mean for latent in latents)
 

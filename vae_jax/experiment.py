@@ -37,13 +37,17 @@ def check_folder(workdir: str | None, config: dict[str, Any]) -> None:
     if not folder.is_dir():
         raise ValueError(f"--workdir: must be a folder, got the file {workdir}")
     if not (folder / "config.json").exists():
-        if any(folder.iterdir()):
+        # Not counted: what a process that was killed here may have left.
+        if any(not path.name.startswith(".") for path in folder.iterdir()):
             raise ValueError(
                 "--workdir: must be new, empty or an earlier run, "
                 f"got {workdir}, which has files but no config.json"
             )
         return
-    conflicts = settings.differences(read_json(folder / "config.json"), config)
+    stored = read_json(folder / "config.json")
+    if not isinstance(stored, dict):
+        raise ValueError(f"{folder / 'config.json'}: must be a JSON object")
+    conflicts = settings.differences(stored, config)
     if conflicts:
         listing = "; ".join(
             f"{field} is {old!r} there, {new!r} here" for field, old, new in conflicts
@@ -57,9 +61,14 @@ def open_folder(workdir: str | None, config: dict[str, Any]) -> pathlib.Path:
     Raises:
         OSError: if it cannot be made or written.
     """
-    folder = pathlib.Path(workdir) if workdir else _new_folder(config["exp_name"])
-    (folder / "plots").mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", config)
+    try:
+        folder = pathlib.Path(workdir) if workdir else _new_folder(config["exp_name"])
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "config.json", config)
+        (folder / "plots").mkdir(exist_ok=True)
+    except OSError as error:
+        where = workdir or "experiments"
+        raise OSError(f"--workdir: must be writable, got {where}: {error}") from error
     return folder.absolute()
 
 
@@ -80,14 +89,15 @@ def finished(workdir: str | None, epochs: int) -> dict[str, Any] | None:
     if workdir is None or not path.exists():
         return None
     found = read_json(path)
-    return found if found["trained_epochs"] >= epochs else None
+    return found if found.get("trained_epochs", 0) >= epochs else None
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:
     """Writes under another name and renames, so that ``path`` is never half a file."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
+        text = json.dumps(_without_nan(content), indent=2, allow_nan=False)
+        temporary.write_text(text + "\n")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -144,12 +154,13 @@ def append_row(folder: pathlib.Path, row: dict[str, Any]) -> None:
         file.write(json.dumps(_without_nan(row), allow_nan=False) + "\n")
 
 
-def _without_nan(row: dict[str, Any]) -> dict[str, Any]:
+def _without_nan(tree: Any) -> Any:
     """JSON has no number for NaN or infinity: they become null."""
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in row.items()
-    }
+    if isinstance(tree, dict):
+        return {key: _without_nan(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_without_nan(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree
 
 
 def read_rows(folder: pathlib.Path) -> list[dict[str, Any]]:
@@ -167,7 +178,7 @@ def read_rows(folder: pathlib.Path) -> list[dict[str, Any]]:
 def drop_rows_after(folder: pathlib.Path, step: int) -> None:
     """Removes what was logged after the step from which a run goes on."""
     path = folder / "metrics.jsonl"
-    rows = [row for row in read_rows(folder) if row["step"] <= step]
+    rows = [row for row in read_rows(folder) if row.get("step", 0) <= step]
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
     os.replace(temporary, path)

@@ -19,6 +19,7 @@ class Pace:
         self._began = self._saved = time.monotonic()
         self._max_minutes = max_minutes
         self._piece = 1
+        self._is_first = True
         self.signal: int | None = None  # the one that asked the program to stop
         self.start_epoch()
 
@@ -27,7 +28,7 @@ class Pace:
         self.epoch_steps, self.epoch_seconds = 0, 0.0
 
     def epoch_rate(self) -> float:
-        """Steps a second of this epoch, compilation included."""
+        """Steps a second of this epoch; 0 if nothing of it was timed."""
         return self.epoch_steps / self.epoch_seconds if self.epoch_seconds else 0.0
 
     def next_piece(self, step: int, left: int) -> int:
@@ -40,11 +41,15 @@ class Pace:
     def timed(self, steps: int) -> Iterator[None]:
         """Around a piece: fits the length of the next one to how long it took.
 
-        Training does not notice: where it is cut does not change its result.
+        Training does not notice: where it is cut does not change its result. The first
+        piece of all, which compiles the step, is not timed.
         """
         began = time.monotonic()
         yield
         seconds = time.monotonic() - began
+        if self._is_first:
+            self._is_first = False
+            return
         self.epoch_steps += steps
         self.epoch_seconds += seconds
         if seconds < PIECE_SECONDS / 2 and steps == self._piece:
@@ -86,17 +91,18 @@ def pace(every_steps: int, every_minutes: float, max_minutes: float) -> Iterator
         yield made
         return
     earlier = {number: signal.getsignal(number) for number in SIGNALS}
+    heeded = [n for n in SIGNALS if earlier[n] != signal.SIG_IGN]  # as under nohup
 
     def restore() -> None:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
+        for number in heeded:
+            signal.signal(number, earlier[number])
 
     def note(number, frame) -> None:
         del frame
         made.signal = number
         restore()
 
-    for number in SIGNALS:
+    for number in heeded:
         signal.signal(number, note)
     try:
         yield made

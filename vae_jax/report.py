@@ -57,7 +57,9 @@ def sigma(model: Model, params: Params, hparams: Hparams) -> dict[str, Any]:
     log_sigma = params["likelihood"].get("log_sigma")
     value = hparams.sigma if log_sigma is None else np.exp(log_sigma)
     how = "fixed" if log_sigma is None else "learned"
-    return {"sigma": {"value": float(value), "unit": "pixel values", "how": how}}
+    return {
+        "sigma": {"value": float(value), "unit": "pixel values of 0 to 1", "how": how}
+    }
 
 
 def is_binary(images: np.ndarray) -> bool:
@@ -77,9 +79,9 @@ def table(found: dict[str, Any]) -> str:
         error = number.get("standard_error")
         spread = "" if error is None else f" +- {error:.3f}"
         count = f", n = {number['n']}" if "n" in number else ""
-        lines.append(
-            f"  {name:<13}{number['value']:>10.3f}{spread:<10} {number['unit']}{count}"
-        )
+        value = number["value"]
+        shown = "not finite" if value is None else f"{value:.3f}"
+        lines.append(f"  {name:<13}{shown:>10}{spread:<10} {number['unit']}{count}")
     lines.append(
         f"  bound_kind   {found['bound_kind']} ({BOUNDS[found['bound_kind']]})"
     )

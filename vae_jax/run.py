@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import pathlib
+import shlex
 import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -83,6 +84,7 @@ def run_training(config, workdir, log, command, **_) -> None:
         found = experiment.finished(workdir, config.train.epochs)
     if found:
         LOGGER.info("%s is finished.\n%s", workdir, report.table(found))
+        LOGGER.info("To evaluate it again: python main.py --mode=eval --workdir=...")
         return
     job = assemble(config)
     with foreseen():
@@ -103,10 +105,10 @@ def run_evaluation(config, workdir, log, **_) -> None:
 
 
 def run_sampling(config, workdir, log, num, sample_seed, **_) -> None:
-    """Writes images drawn from the prior of a run: a picture and an array."""
+    """Writes the means of images from the prior of a run: a picture and an array."""
     del log
     with existing(config, workdir) as (session, state):
-        state, job = chosen(session, state), session.job
+        (state, _), job = chosen(session, state), session.job
         params, key = train.shown_params(state), jax.random.key(sample_seed)
         images = evaluate.sample_means(job.model, params, key, num, job.hparams)
         path = session.folder / "samples" / f"samples_{num}_seed{sample_seed}"
@@ -139,7 +141,8 @@ def existing(config, workdir) -> Iterator[tuple[Session, TrainState]]:
     folder, job = pathlib.Path(workdir).absolute(), assemble(config)
     with checkpoint.Checkpoints(folder) as saved:
         with foreseen():
-            state = saved.restore_latest(jax.eval_shape(job.initial_state))
+            shapes = jax.eval_shape(job.initial_state)
+            state = saved.restore_latest(shapes, repair=False)
         if state is None:
             raise Refused(f"--workdir: {workdir} has no checkpoint yet")
         yield Session(config, job, folder, saved), state
@@ -167,19 +170,27 @@ def fit(session: Session) -> TrainState:
             if start == 0:
                 state = train.start_epoch(state)
                 pace.start_epoch()
-            stop = start + pace.next_piece(done, per_epoch - start)
-            with pace.timed(stop - start):
+            piece = pace.next_piece(done, per_epoch - start)
+            with pace.timed(piece):
                 state = job.run_steps(
-                    state, images, order(epoch), start, stop, job.hparams
+                    state, images, order(epoch), start, start + piece, job.hparams
                 )
                 done = int(state.step)
+            stop_if_bad(session, state)
             show(done * batch_size, label(config, epoch), train.epoch_means(state))
-            if stop == per_epoch:
+            epoch_is_over = done % per_epoch == 0
+            if epoch_is_over:
                 state = end_epoch(session, state, pace)
-            if stop == per_epoch or pace.save_is_due(done):
+            if epoch_is_over or pace.save_is_due(done):
                 saved.save(state)
                 pace.was_saved()
-            stop_early(session, state, pace, unfinished=done < total)
+            if done < total and (reason := pace.reason_to_stop()):
+                saved.save(state)
+                raise Stopped(
+                    f"Stopped at step {done}, saved: {reason}. To go on: "
+                    f"python main.py --workdir={shlex.quote(str(session.folder))}",
+                    pace.exit_code(),
+                )
     return state
 
 
@@ -187,7 +198,8 @@ def restore_or_begin(session: Session) -> TrainState:
     """The newest saved state, or a new one; the log reaches exactly as far."""
     job = session.job
     with foreseen():
-        state = session.saved.restore_latest(jax.eval_shape(job.initial_state))
+        shapes = jax.eval_shape(job.initial_state)
+        state = session.saved.restore_latest(shapes, repair=True)
     if state is None:
         state = job.initial_state()
         sizes = [leaf.size for leaf in jax.tree.leaves(state.params)]
@@ -207,7 +219,7 @@ def end_epoch(session: Session, state: TrainState, pace: pacing.Pace) -> TrainSt
     where = {"step": int(state.step), "epoch": epoch, "stage": 0}
     training = {
         **train.epoch_means(state),
-        "lr": float(job.learning_rate(state.step - 1)),
+        "lr": float(job.schedule(job.hparams, state.step - 1).lr),
         "bad_steps": int(state.bad_steps),
         "seconds": pace.epoch_seconds,
         "images_per_second": pace.epoch_rate() * config.data.batch_size,
@@ -227,52 +239,46 @@ def end_epoch(session: Session, state: TrainState, pace: pacing.Pace) -> TrainSt
     return train.with_best(state, elbo)
 
 
-def stop_early(
-    session: Session, state: TrainState, pace: pacing.Pace, unfinished: bool
-) -> None:
-    """Raises ``Stopped``, with the state saved, if there is a reason."""
-    config, step = session.config, int(state.step)
-    if (bad := int(state.bad_in_a_row)) >= config.train.max_bad_steps:
-        session.saved.save(state)
-        lr = float(session.job.learning_rate(state.step - 1))
-        raise Stopped(
-            f"Stopped at step {step}: {bad} steps in a row had a loss or a gradient "
-            f"that is not finite, at a learning rate of {lr:g}. Their updates were "
-            "skipped. In a new run, a lower --config.optim.lr or "
-            "--config.optim.clip_norm=100 may help.",
-            exit_code=1,
-        )
-    if unfinished and (reason := pace.reason_to_stop()):
-        session.saved.save(state)
-        raise Stopped(
-            f"Stopped at step {step}, saved: {reason}. To go on: "
-            f"python main.py --workdir={session.folder}",
-            exit_code=pace.exit_code(),
-        )
+def stop_if_bad(session: Session, state: TrainState) -> None:
+    """Raises ``Stopped``, with the state saved, if the numbers have blown up."""
+    job, bad = session.job, int(state.bad_in_a_row)
+    if bad < session.config.train.max_bad_steps:
+        return
+    session.saved.save(state)
+    lr = float(job.schedule(job.hparams, state.step - 1).lr)
+    raise Stopped(
+        f"Stopped at step {int(state.step)}: {bad} steps in a row had a loss or a "
+        f"gradient that is not finite, at a learning rate of {lr:g}. Their updates "
+        "were skipped. In a new run, a lower --config.optim.lr or "
+        "--config.optim.clip_norm=100 may help.",
+        exit_code=1,
+    )
 
 
-def chosen(session: Session, state: TrainState) -> TrainState:
-    """The state that ``eval.checkpoint`` names."""
-    best = int(state.best_step)
-    if session.config.eval.checkpoint == "latest" or best in (0, int(state.step)):
-        return state
-    with foreseen():
-        return session.saved.restore(best, state)
+def chosen(session: Session, state: TrainState) -> tuple[TrainState, str]:
+    """The state that ``eval.checkpoint`` names, and whether it is best or latest."""
+    best, wanted = int(state.best_step), session.config.eval.checkpoint
+    if wanted == "latest" or not best:
+        return state, "latest"
+    if best == int(state.step):
+        return state, "best"
+    try:
+        return session.saved.restore(best, state), "best"
+    except ValueError as error:
+        LOGGER.warning("%s; the latest is used instead of the best", error)
+        return state, "latest"
 
 
 def finish(session: Session, state: TrainState) -> None:
-    """Evaluates on the test images: pictures, ``eval.json`` and a table."""
+    """Evaluates on the test images: ``eval.json``, a table, the pictures."""
     config, job, folder, _ = session
     trained_epochs = int(state.step) // job.steps_per_epoch
-    state = chosen(session, state)
+    state, which = chosen(session, state)
     params, images = train.shown_params(state), job.dataset.test.images
-    plots.of_run(
-        folder / "plots", *pictured(session, params), experiment.read_rows(folder)
-    )
     terms = job.terms(params, images, job.hparams)
     found = {
         "split": "test",
-        "checkpoint": config.eval.checkpoint,
+        "checkpoint": which,
         "step": int(state.step),
         "epoch": int(state.step) // job.steps_per_epoch,
         "trained_epochs": trained_epochs,
@@ -283,7 +289,10 @@ def finish(session: Session, state: TrainState) -> None:
     }
     found["numbers"] |= report.sigma(job.model, params, job.hparams)
     experiment.write_json(folder / "eval.json", found)
-    LOGGER.info("%s\nrun directory: %s", report.table(found), folder)
+    LOGGER.info("%s", report.table(found))
+    rows = experiment.read_rows(folder)
+    plots.of_run(folder / "plots", *pictured(session, params), rows)
+    LOGGER.info("run directory: %s", folder)
 
 
 def pictured(session: Session, params) -> tuple:

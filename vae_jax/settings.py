@@ -5,11 +5,12 @@ on the command line is answered at once.
 """
 
 import difflib
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
+
+TINIEST = 1e-30  # of positive numbers; much smaller ones are 0 in float32
 
 
 class Rule(NamedTuple):
@@ -23,20 +24,21 @@ def one_of(*names: str) -> Rule:
     return Rule(lambda v: v in names, "one of " + ", ".join(names))
 
 
-def whole(low: int) -> Rule:
-    return Rule(lambda v: _is_int(v) and v >= low, f"a whole number of at least {low}")
+def whole(low: int, below: int = 2**31) -> Rule:
+    text = f"a whole number of at least {low} and below {below}"
+    return Rule(lambda v: _is_int(v) and low <= v < below, text)
 
 
-def real(low: float, below: float = math.inf, above: bool = False) -> Rule:
-    """A finite number from ``low``, or above it, to below ``below``."""
+def real(low: float, below: float = 1e30, above: bool = False) -> Rule:
+    """A number from ``low``, or above it, to below ``below``, and so for float32."""
     bounds = f"above {low:g}" if above else f"of at least {low:g}"
-    bounds += f" and below {below:g}" if below < math.inf else ""
 
     def allows(v):
         number = isinstance(v, float) or _is_int(v)
-        return number and (v > low if above else v >= low) and v < below
+        fits = number and (v == 0 or TINIEST <= abs(v)) and v < below
+        return fits and (v > low if above else v >= low)
 
-    return Rule(allows, f"a finite number {bounds}")
+    return Rule(allows, f"a number {bounds} and below {below:g}")
 
 
 def whole_numbers(low: int) -> Rule:
@@ -59,7 +61,7 @@ SWITCH = Rule(lambda v: isinstance(v, bool), "True or False")
 
 RULES = {
     "exp_name": NAME,
-    "seed": whole(0),
+    "seed": whole(0, below=2**32),  # JAX's keys would take a larger one modulo this
     "data.name": one_of("mnist", "digits"),
     "data.dir": TEXT,
     "data.valid_size": whole(0),
@@ -111,12 +113,14 @@ MAY_CHANGE = {
 }
 
 
-def check(config: ConfigDict) -> None:
+def check(config: Any) -> None:
     """Accepts a config whose every value, and every combination, makes sense.
 
     Raises:
         ValueError: otherwise, naming the field, its value and what is allowed.
     """
+    if not isinstance(config, ConfigDict):
+        raise ValueError(f"get_config(): must return a ConfigDict, got {config!r}")
     values = dict(flatten(config))
     for field in RULES:
         if field not in values:
@@ -139,6 +143,8 @@ def check_field(field: str) -> None:
     Raises:
         ValueError: if there is no such field, with the nearest one that there is.
     """
+    if any(known.startswith(f"{field}.") for known in RULES):
+        raise ValueError(f"{field}: is a section; change one of its fields")
     if field not in RULES:
         near = difflib.get_close_matches(field, RULES, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]}?" if near else "; see configs/base.py"
@@ -166,7 +172,7 @@ def differences(
     if new["optim.schedule"] == "cosine":
         allowed.remove("train.epochs")  # the schedule's past would change with its end
     return [
-        (field, old.get(field, "nothing"), new[field])
-        for field in new
-        if field not in allowed and old.get(field, new[field]) != new[field]
+        (field, old[field], new[field])
+        for field in new.keys() & old.keys() - allowed
+        if old[field] != new[field]
     ]

@@ -11,10 +11,9 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from vae_jax import losses, pixels
-from vae_jax.contracts import Hparams, Model, Objective, Params
+from vae_jax.contracts import Hparams, Model, Objective, Params, Schedule
 
 SCHEDULES = ("constant", "cosine")
-TERMS = ("loss", "recon", "kl", "elbo", "grad_norm")
 
 
 class TrainState(NamedTuple):
@@ -41,24 +40,36 @@ StepFn = Callable[[TrainState, Array, Hparams], TrainState]
 
 
 def init_state(
-    model: Model, tx: optax.GradientTransformation, seed: int, use_ema: bool
+    model: Model,
+    objective: Objective,
+    tx: optax.GradientTransformation,
+    seed: int,
+    use_ema: bool,
 ) -> TrainState:
     """The state before the first step."""
-    init_key, root_key = jax.random.split(jax.random.key(seed))
-    params = jax.jit(model.init)(init_key)
-    return TrainState(
-        step=jnp.int32(0),
-        params=params,
-        opt_state=tx.init(params),
-        key=root_key,
-        ema=jax.tree.map(jnp.copy, params) if use_ema else None,
-        sums={term: jnp.float32(0.0) for term in TERMS},
-        good_steps=jnp.int32(0),
-        bad_steps=jnp.int32(0),
-        bad_in_a_row=jnp.int32(0),
-        best_elbo=jnp.float32(-jnp.inf),
-        best_step=jnp.int32(0),
-    )
+
+    @jax.jit
+    def make(key: PRNGKeyArray) -> TrainState:
+        init_key, root_key = jax.random.split(key)
+        params = model.init(init_key)
+        x = jnp.zeros((1, *model.image_shape))
+        ones = Hparams(*(jnp.float32(1.0) for _ in Hparams._fields))
+        terms = jax.eval_shape(lambda: objective(model, params, x, root_key, ones)[1])
+        return TrainState(
+            step=jnp.int32(0),
+            params=params,
+            opt_state=tx.init(params),
+            key=root_key,
+            ema=params if use_ema else None,
+            sums=dict.fromkeys(("loss", *terms, "grad_norm"), jnp.float32(0.0)),
+            good_steps=jnp.int32(0),
+            bad_steps=jnp.int32(0),
+            bad_in_a_row=jnp.int32(0),
+            best_elbo=jnp.float32(-jnp.inf),
+            best_step=jnp.int32(0),
+        )
+
+    return make(jax.random.key(seed))
 
 
 def start_epoch(state: TrainState) -> TrainState:
@@ -75,7 +86,9 @@ def shown_params(state: TrainState) -> Params:
 def epoch_means(state: TrainState) -> dict[str, float]:
     """The mean of every term over the good steps of the running epoch; NaN if none."""
     sums, count = jax.device_get((state.sums, state.good_steps))
-    return {term: float(sums[term]) / int(count) if count else np.nan for term in TERMS}
+    return {
+        term: float(v) / int(count) if count else np.nan for term, v in sums.items()
+    }
 
 
 def with_best(state: TrainState, elbo: float | None) -> TrainState:
@@ -121,41 +134,42 @@ def epoch_order(
     return order.reshape(num_batches, batch_size)
 
 
-def learning_rate_factor(
-    schedule: str, warmup_steps: int, total_steps: int
-) -> Callable[[Int[Array, ""]], Float[Array, ""]]:
-    """From the step to the share of the peak learning rate, in [0, 1].
+def make_schedule(kind: str, warmup_steps: int, total_steps: int) -> Schedule:
+    """What changes from step to step: the learning rate.
 
     Args:
-        schedule: ``constant``, or ``cosine`` down to 0 at ``total_steps``.
+        kind: ``constant``, or ``cosine`` from the peak to 0 at ``total_steps``.
         warmup_steps: linear rise to the peak, which the last of these steps uses.
         total_steps: of the whole run, warm-up included.
 
     Raises:
         ValueError: if there is no such schedule.
     """
-    if schedule not in SCHEDULES:
+    if kind not in SCHEDULES:
         raise ValueError(
-            f"schedule: must be one of {', '.join(SCHEDULES)}, got {schedule!r}"
+            f"schedule: must be one of {', '.join(SCHEDULES)}, got {kind!r}"
         )
-    rest = optax.schedules.constant_schedule(1.0)
-    if schedule == "cosine":
-        rest = optax.schedules.cosine_decay_schedule(
-            1.0, max(1, total_steps - warmup_steps)
+    factor = optax.schedules.constant_schedule(1.0)
+    if kind == "cosine":
+        falling_steps = max(1, total_steps - warmup_steps)
+        factor = optax.schedules.cosine_decay_schedule(1.0, falling_steps)
+    if warmup_steps:
+        rise = optax.schedules.linear_schedule(0.0, 1.0, warmup_steps)
+        factor = optax.schedules.join_schedules(
+            [lambda step: rise(step + 1), factor], [warmup_steps]
         )
-    if not warmup_steps:
-        return rest
-    rise = optax.schedules.linear_schedule(0.0, 1.0, warmup_steps)
-    return optax.schedules.join_schedules(
-        [lambda step: rise(step + 1), rest], [warmup_steps]
-    )
+
+    def at_step(hparams: Hparams, step: Int[Array, ""]) -> Hparams:
+        return hparams._replace(lr=hparams.lr * factor(step))
+
+    return at_step
 
 
 def make_step(
     model: Model,
     objective: Objective,
     tx: optax.GradientTransformation,
-    lr_factor: Callable[[Int[Array, ""]], Float[Array, ""]],
+    schedule: Schedule,
     *,
     reduction: str,
     scale: str,
@@ -175,6 +189,7 @@ def make_step(
         return scalar, jax.tree.map(jnp.mean, terms)
 
     def step(state: TrainState, images: Array, hparams: Hparams) -> TrainState:
+        hparams = schedule(hparams, state.step)
         data_key, key = jax.random.split(jax.random.fold_in(state.key, state.step))
         x = pixels.to_float(images, scale)
         if dynamic_binarize:
@@ -188,9 +203,8 @@ def make_step(
         grads = jax.tree.map(lambda g: g * clip, grads)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
 
-        lr = hparams.lr * lr_factor(state.step)
-        params = jax.tree.map(lambda p, u: p - lr * u, state.params, updates)
-        ema = _average(state.ema, params, hparams.ema_decay)
+        params = jax.tree.map(lambda p, u: p - hparams.lr * u, state.params, updates)
+        ema = _average(state, params, hparams.ema_decay)
         terms = {"loss": loss, **terms, "grad_norm": grad_norm}
         ok = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
         return _accept(state, (params, opt_state, ema, terms), ok)
@@ -204,7 +218,8 @@ def make_run_steps(step: StepFn) -> Callable[..., TrainState]:
     The result is ``run_steps(state, images, order, start, stop, hparams)``. ``images``
     is the training set and ``order[i]`` the rows of batch i. The bounds are traced, so
     one compilation serves every piece, and where an epoch is cut does not change a bit
-    of the result. The state passed in is donated: do not touch it again.
+    of the result. It ends early once ``hparams.max_bad_steps`` in a row were bad. The
+    state passed in is donated: do not touch it again.
     """
 
     @functools.partial(jax.jit, donate_argnums=0)
@@ -216,26 +231,38 @@ def make_run_steps(step: StepFn) -> Callable[..., TrainState]:
         stop: Int[Array, ""],
         hparams: Hparams,
     ) -> TrainState:
-        def body(i, state):
-            return step(state, images[order[i]], hparams)
+        def goes_on(carry):
+            i, state = carry
+            return (i < stop) & (state.bad_in_a_row < hparams.max_bad_steps)
 
-        return jax.lax.fori_loop(start, stop, body, state)
+        def body(carry):
+            i, state = carry
+            return i + 1, step(state, images[order[i]], hparams)
+
+        return jax.lax.while_loop(goes_on, body, (jnp.int32(start), state))[1]
 
     return run_steps
 
 
 def _average(
-    ema: Params | None, params: Params, decay: Float[Array, ""]
+    state: TrainState, params: Params, decay: Float[Array, ""]
 ) -> Params | None:
-    if ema is None:
+    """The averaged parameters with new ones taken in, if averaging is on.
+
+    The first steps count for more, or the initial values would stay in the average for
+    thousands of steps: the bound is that of TensorFlow's ExponentialMovingAverage.
+    """
+    if state.ema is None:
         return None
-    return jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, ema, params)
+    taken_in = (state.step - state.bad_steps).astype(jnp.float32)
+    decay = jnp.minimum(decay, (1 + taken_in) / (10 + taken_in))
+    return jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, state.ema, params)
 
 
 def _accept(state: TrainState, proposed: tuple, ok: Bool[Array, ""]) -> TrainState:
     """The state after a step: the proposal if it is ``ok``, what was there if not."""
     terms = proposed[-1]
-    proposed = (*proposed[:-1], {t: state.sums[t] + terms[t] for t in TERMS})
+    proposed = (*proposed[:-1], jax.tree.map(jnp.add, state.sums, terms))
     current = (state.params, state.opt_state, state.ema, state.sums)
     params, opt_state, ema, sums = jax.tree.map(
         lambda new, old: jnp.where(ok, new, old), proposed, current

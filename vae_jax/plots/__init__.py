@@ -1,11 +1,10 @@
 """Pictures of a model, each of the same images and latents whenever it is made."""
 
 import pathlib
+import statistics
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.scipy.stats import norm
 from jaxtyping import Array, Float, Int
 
 from vae_jax import evaluate
@@ -18,8 +17,9 @@ __all__ = ["of_epoch", "of_run", "samples"]
 NUM_RECONSTRUCTIONS = 30
 NUM_SAMPLES = 64
 NUM_PATHS, PATH_LENGTH = 8, 12
+ENCODED_AT_ONCE = 250
 MANIFOLD_SIDE = 20
-KEY = 0
+KEY = evaluate.KEY
 
 
 def of_epoch(
@@ -63,10 +63,12 @@ def of_run(
     _samples(folder / "samples.png", model, params, hparams)
     drawing.curves(folder / "curves.png", rows)
 
-    groups = evaluate.posterior_means(model, params, x, hparams)
-    drawing.latent_space(folder / "latent_space.png", np.asarray(groups[0]), labels)
-    between = _interpolations(model, params, hparams, x)
-    drawing.interpolations(folder / "interpolations.png", between)
+    x = np.asarray(x)
+    groups = evaluate.posterior_means(model, params, x, hparams, ENCODED_AT_ONCE)
+    drawing.latent_space(folder / "latent_space.png", groups[0], labels)
+    if len(x) > 1:
+        between = _interpolations(model, params, hparams, groups)
+        drawing.interpolations(folder / "interpolations.png", between)
     if len(groups) == 1 and groups[0].shape[1] == 2:
         grid = _manifold(model, params, hparams)
         drawing.manifold(folder / "manifold.png", *grid)
@@ -84,13 +86,14 @@ def _samples(path, model, params, hparams):
     drawing.samples(path, np.asarray(images))
 
 
-def _interpolations(model, params, hparams, x) -> Float[np.ndarray, "R T H W C"]:
+def _interpolations(model, params, hparams, groups) -> Float[np.ndarray, "R T H W C"]:
     """Straight lines in latent space from image 2r to image 2r + 1."""
-    num = min(NUM_PATHS, len(x) // 2)
-    groups = evaluate.posterior_means(model, params, x[: 2 * num], hparams)
-    t = jnp.linspace(0.0, 1.0, PATH_LENGTH)[None, :, None]
+    num = min(NUM_PATHS, len(groups[0]) // 2)
+    t = np.linspace(0.0, 1.0, PATH_LENGTH, dtype=np.float32)[None, :, None]
     zs = tuple(
-        ((1 - t) * z[0::2, None] + t * z[1::2, None]).reshape(-1, z.shape[-1])
+        ((1 - t) * z[: 2 * num : 2, None] + t * z[1 : 2 * num : 2, None]).reshape(
+            -1, z.shape[-1]
+        )
         for z in groups
     )
     images = evaluate.decode_means(model, params, zs, hparams)
@@ -99,10 +102,9 @@ def _interpolations(model, params, hparams, x) -> Float[np.ndarray, "R T H W C"]
 
 def _manifold(model, params, hparams):
     """Images at equal steps of the prior's probability, as Kingma & Welling 2014."""
-    quantiles = (jnp.arange(MANIFOLD_SIDE) + 0.5) / MANIFOLD_SIDE
-    axis = norm.ppf(quantiles)
-    z1, z2 = jnp.meshgrid(axis, axis)
-    zs = (jnp.stack([z1.ravel(), z2.ravel()], axis=-1),)
+    quantiles = (np.arange(MANIFOLD_SIDE) + 0.5) / MANIFOLD_SIDE
+    axis = np.array([statistics.NormalDist().inv_cdf(q) for q in quantiles], np.float32)
+    z1, z2 = np.meshgrid(axis, axis)
+    zs = (np.stack([z1.ravel(), z2.ravel()], axis=-1),)
     images = np.asarray(evaluate.decode_means(model, params, zs, hparams))
-    grid = images.reshape(MANIFOLD_SIDE, MANIFOLD_SIDE, *images.shape[1:])
-    return grid, np.asarray(axis)
+    return images.reshape(MANIFOLD_SIDE, MANIFOLD_SIDE, *images.shape[1:]), axis
