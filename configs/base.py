@@ -59,6 +59,7 @@ def get_config() -> ConfigDict:
             epochs=30,  # may change; 1 or more
             max_minutes=0.0,  # may change; 0: no limit, else stop, saved, after so long
             max_bad_steps=10,  # may change; 1 or more non-finite steps in a row end it
+            tensorboard=False,  # may change; writes RUN/tensorboard, needs tensorboardX
             deterministic=False,  # GPU: bit-identical results at some cost in speed
         )
     )

@@ -19,6 +19,7 @@ LAYERS = [
         "plots",
         "progress",
         "report",
+        "tensorboard",
     },
     {"run"},
 ]
@@ -29,6 +30,7 @@ ONLY_IN = {
     "flax": {"models"},
     "orbax": {"checkpoint"},
     "matplotlib": {"plots"},
+    "tensorboardX": {"tensorboard"},
     "tqdm": {"progress"},
     "urllib": {"data"},
 }

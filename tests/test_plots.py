@@ -45,9 +45,10 @@ def test_two_latents_have_a_manifold_and_colours_work(tmp_path, key, hparams):
 
 def test_pictures_of_an_epoch_carry_its_number(tmp_path, key, hparams):
     model, params, x = setup(key, 2)
-    plots.of_epoch(tmp_path, model, params, hparams, x, None, 12)
+    plots.of_epoch(tmp_path, model, params, hparams, x, None, ROWS, 12)
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"reconstructions_0012.png", "samples_0012.png"}
+    numbered = {"reconstructions_0012.png", "samples_0012.png"}
+    assert names == numbered | {"curves.png"}
 
 
 def test_pictures_show_the_same_images_and_latents_every_time(
@@ -60,7 +61,7 @@ def test_pictures_show_the_same_images_and_latents_every_time(
     )
     model, params, x = setup(key, 2)
     for epoch in (1, 2):
-        plots.of_epoch(tmp_path, model, params, hparams, x, None, epoch)
+        plots.of_epoch(tmp_path, model, params, hparams, x, None, ROWS, epoch)
     for first, second in zip(drawn[:3], drawn[3:], strict=True):
         np.testing.assert_array_equal(first, second)
         assert first.min() >= 0.0  # probabilities, not logits

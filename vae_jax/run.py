@@ -24,6 +24,7 @@ from vae_jax import (
     plots,
     progress,
     report,
+    tensorboard,
     train,
 )
 from vae_jax.train import TrainState
@@ -82,6 +83,8 @@ def run_training(config, workdir, log, command, **_) -> None:
     with foreseen():
         experiment.check_folder(workdir, plain)
         found = experiment.finished(workdir, config.train.epochs)
+        if config.train.tensorboard:
+            tensorboard.check_installed()
     if found:
         LOGGER.info("%s is finished.\n%s", workdir, report.table(found))
         LOGGER.info("To evaluate it again: python main.py --mode=eval --workdir=...")
@@ -232,10 +235,13 @@ def end_epoch(session: Session, state: TrainState, pace: pacing.Pace) -> TrainSt
         elbo = means["elbo"]
     for row in rows:
         experiment.append_row(folder, row)
+    if config.train.tensorboard:
+        tensorboard.write_rows(folder, rows)
     LOGGER.info("%s", progress.epoch_line(label(config, epoch - 1), rows))
     every = config.eval.pictures_every
     if every and epoch % every == 0 and epoch < config.train.epochs:
-        plots.of_epoch(folder / "plots", *pictured(session, params), epoch)
+        logged = experiment.read_rows(folder)
+        plots.of_epoch(folder / "plots", *pictured(session, params), logged, epoch)
     return train.with_best(state, elbo)
 
 

@@ -29,10 +29,12 @@ def of_epoch(
     hparams: Hparams,
     x: Float[Array, "N H W C"],
     labels: Int[np.ndarray, " N"] | None,
+    rows: list[dict],
     epoch: int,
 ) -> None:
-    """Reconstructions and samples, named after the epoch."""
+    """Reconstructions and samples, named after the epoch, and the curves so far."""
     del labels
+    drawing.curves(folder / "curves.png", rows)
     _reconstructions(
         folder / f"reconstructions_{epoch:04d}.png", model, params, hparams, x
     )
