@@ -1,7 +1,8 @@
 """Convolutional VAE on the 8x8 digits that come with the package: no network needed.
 
 Run:     python main.py --config=configs/digits_cnn.py
-Expect:  docs/results.md
+Expect:  test ELBO -23.86 +- 0.19 nats, 30 seconds on two CPU cores
+         (docs/results.md)
 """
 
 from ml_collections import ConfigDict

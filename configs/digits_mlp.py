@@ -1,7 +1,8 @@
 """Dense VAE on the 8x8 digits that come with the package: no network needed.
 
 Run:     python main.py --config=configs/digits_mlp.py
-Expect:  docs/results.md
+Expect:  test ELBO -24.01 +- 0.19 nats, 20 seconds on two CPU cores
+         (docs/results.md)
 """
 
 from ml_collections import ConfigDict

@@ -2,7 +2,8 @@
 
 Run:     python main.py --config=configs/mnist_cnn.py
 Quick:   python main.py --config=configs/mnist_cnn.py --config.train.epochs=1
-Expect:  docs/results.md
+Expect:  test ELBO -99.75 +- 0.24 nats, 8 minutes on two CPU cores
+         (docs/results.md)
 """
 
 from ml_collections import ConfigDict

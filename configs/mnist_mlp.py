@@ -2,7 +2,8 @@
 
 Run:     python main.py --config=configs/mnist_mlp.py
 Quick:   python main.py --config=configs/mnist_mlp.py --config.train.epochs=1
-Expect:  docs/results.md
+Expect:  test ELBO -99.80 +- 0.26 nats, 1.5 minutes on two CPU cores
+         (docs/results.md)
 """
 
 from ml_collections import ConfigDict
