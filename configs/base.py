@@ -16,7 +16,12 @@ def get_config() -> ConfigDict:
         dict(
             name="mnist",  # mnist | digits
             dir="",  # may change; folder with the files; empty: $VAE_JAX_DATA_DIR
-            valid_size=10_000,  # 0 or more; MNIST: the last images of the training set
+            path="",  # may change; npz, folder, idx: your own images
+            image_size=(),  # height, width; empty: as they are
+            channels=0,  # 1 | 3; 0: as they are
+            num_images=10_000,  # 2 or more; shapes: how many are drawn
+            valid_size=10_000,  # 0 or more: the last training images; -1: a tenth
+            test_size=-1,  # 1 or more, where the source has no test part; -1: a tenth
             split_seed=0,  # 0 or more: which images are held out, where not published
             limit=0,  # 0: all training images, else the first so many
             binarize="none",  # none | threshold | static | dynamic (for every batch)

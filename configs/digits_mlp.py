@@ -15,6 +15,7 @@ def get_config() -> ConfigDict:
     config.exp_name = "digits_mlp"
     config.data.name = "digits"
     config.data.valid_size = 200
+    config.data.test_size = 297
     config.data.batch_size = 64
     config.model.z_dim = 8
     config.model.hidden_dim = 200

@@ -18,6 +18,14 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+def anything(**changes):
+    """A request to a data source that asks for nothing in particular."""
+    from vae_jax.data import Wanted
+
+    nothing = dict.fromkeys(Wanted._fields) | {"seed": 0, "channels": 0}
+    return Wanted(**{**nothing, **changes})
+
+
 @pytest.fixture
 def key():
     return jax.random.key(0)

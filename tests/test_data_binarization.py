@@ -39,3 +39,17 @@ def test_sample_never_changes_between_versions():
     grey = np.arange(256, dtype=np.uint8)
     digest = hashlib.sha256(binarization.sample(grey, 0)).hexdigest()
     assert digest[:16] == "7312ffe11aa14bb1"
+
+
+def test_floats_are_white_with_probability_their_value():
+    count = 20_000
+    grey = np.linspace(0, 1, 11, dtype=np.float32).repeat(count)
+    rate = (binarization.sample(grey, 0) == 255).reshape(11, count).mean(axis=1)
+    p = np.linspace(0, 1, 11)
+    # Five standard errors: nine right rates fail one seed in about 200,000.
+    assert (np.abs(rate - p) <= 5 * np.sqrt(p * (1 - p) / count)).all()
+
+
+def test_threshold_turns_floats_white_at_a_half():
+    grey = np.array([0, 0.49, 0.5, 1], np.float32)
+    np.testing.assert_array_equal(binarization.threshold(grey), [0, 0, 255, 255])

@@ -13,6 +13,7 @@ GOOD = Split(IMAGES, LABELS)
 def test_good_arrays_pass():
     check("set", Raw("memory", GOOD, GOOD))
     check("set", Raw("memory", Split(IMAGES, None), Split(IMAGES, None)))
+    check("set", Raw("memory", Split(np.ones((2, 4, 3, 3), np.float32), None)))
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ def test_good_arrays_pass():
         (
             Split(IMAGES.astype(float), LABELS),
             TypeError,
-            "images must be uint8, got float64",
+            "images must be uint8 or float32, got float64",
         ),
         (
             Split(IMAGES[..., 0], LABELS),
@@ -43,9 +44,29 @@ def test_good_arrays_pass():
             ValueError,
             "labels must be one for each of 5 images, got shape (4,)",
         ),
+        (
+            Split(IMAGES, np.zeros((5, 2), np.int32)),
+            ValueError,
+            "labels must be one for each of 5 images, got shape (5, 2)",
+        ),
+        (
+            Split(IMAGES + np.float32(1.5), LABELS),
+            ValueError,
+            "images must be finite and in [0, 1], got 1.5 to 1.5",
+        ),
+        (
+            Split(IMAGES - np.float32(0.5), LABELS),
+            ValueError,
+            "images must be finite and in [0, 1], got -0.5 to -0.5",
+        ),
+        (
+            Split(np.where(IMAGES == 0, np.float32(np.nan), 0), LABELS),
+            ValueError,
+            "images must be finite and in [0, 1], got nan to nan",
+        ),
     ],
 )
-@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("part", ["train", "valid", "test"])
 def test_wrong_arrays_are_refused_by_name(part, split, kind, message):
     raw = Raw("memory", GOOD, GOOD)._replace(**{part: split})
     with pytest.raises(kind) as caught:
@@ -53,7 +74,21 @@ def test_wrong_arrays_are_refused_by_name(part, split, kind, message):
     assert str(caught.value) == f"set {part}: {message}"
 
 
-def test_train_and_test_images_of_different_shapes_are_refused():
-    other = Split(np.zeros((5, 4, 4, 1), np.uint8), LABELS)
-    with pytest.raises(ValueError, match=r"one shape, got \(4, 3, 1\) and \(4, 4, 1\)"):
-        check("set", Raw("memory", GOOD, other))
+@pytest.mark.parametrize("part", ["valid", "test"])
+@pytest.mark.parametrize("images", [np.zeros((5, 4, 4, 1), np.uint8), IMAGES / 1])
+def test_parts_of_different_shapes_or_types_are_refused(part, images):
+    images = images if images.dtype == np.uint8 else images.astype(np.float32)
+    raw = Raw("memory", GOOD)._replace(**{part: Split(images, LABELS)})
+    with pytest.raises(ValueError, match="must have one shape and type") as caught:
+        check("set", raw)
+    assert str(caught.value) == (
+        f"set: train and {part} images must have one shape and type, "
+        f"got (4, 3, 1) uint8 and {images.shape[1:]} {images.dtype}"
+    )
+
+
+def test_labels_may_have_a_column_for_each_factor():
+    factors = Split(IMAGES, np.zeros((5, 2), np.int32))
+    check("set", Raw("memory", factors, factors, factors=("x", "y")))
+    with pytest.raises(ValueError, match=r"labels must be \(3,\) for each of 5 images"):
+        check("set", Raw("memory", factors, factors, factors=("x", "y", "z")))

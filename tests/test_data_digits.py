@@ -2,20 +2,16 @@
 
 import numpy as np
 import pytest
+from conftest import anything
 
 from vae_jax import data
 from vae_jax.data import digits, npz
 
 
 def load(split_seed=0, valid_size=300):
-    return data.load(
-        "digits",
-        directory=None,
-        valid_size=valid_size,
-        split_seed=split_seed,
-        binarize="none",
-        limit=0,
-    )
+    wanted = anything(seed=split_seed)
+    sizes = {"valid_size": valid_size, "test_size": 297, "limit": 0}
+    return data.load("digits", wanted, binarize="none", **sizes)
 
 
 def test_digits_has_1500_images_to_learn_from_and_297_to_test():

@@ -27,6 +27,8 @@ WRONG = {
     settings.TEXT: [1, None],
     settings.SWITCH: [1, 0.0, "yes", None],
     settings.NAME: ["", "a/b", "..", 3, None],
+    settings.SIZE: [(28,), (0, 28), (28, 28, 1), (28, 2.5), ("a", "b"), 28, None],
+    settings.SHARE: [-2, "1", None, math.nan, math.inf, 0.1, True],
 }
 
 

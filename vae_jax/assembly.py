@@ -33,11 +33,19 @@ def load_data(config: ConfigDict) -> data.Dataset:
         OSError: if a file cannot be found or read.
     """
     fields = config.data
+    wanted = data.Wanted(
+        directory=fields.dir or None,
+        path=fields.path or None,
+        seed=fields.split_seed,
+        image_size=fields.image_size or None,
+        channels=fields.channels,
+        num_images=fields.num_images,
+    )
     dataset = data.load(
         fields.name,
-        directory=fields.dir or None,
+        wanted,
         valid_size=fields.valid_size,
-        split_seed=fields.split_seed,
+        test_size=fields.test_size,
         binarize=fields.binarize,
         limit=fields.limit,
     )

@@ -4,6 +4,7 @@ Everything here passes through ``jax.jit`` either as data (``Normal``, ``Latent`
 ``Output``, ``Hparams``) or as something to close over (``Likelihood``, ``Model``).
 """
 
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ class Latent(NamedTuple):
     z: Float[Array, "B Z"]
     posterior: Normal
     prior: Normal
+    weight: Float[Array, ""] | float = 1.0  # of its KL in the loss, and there alone
 
 
 class Output(NamedTuple):
@@ -71,6 +73,10 @@ class Model(NamedTuple):
 
     A key of ``None`` in ``apply`` and ``encode`` makes every z its posterior's mean.
     ``alpha`` is ``Hparams.alpha``.
+
+    A model that grows is one record for each stage, all over the same tree. There,
+    ``params["net"]`` and ``params["likelihood"]`` are dicts of ``stage_0``, ``stage_1``
+    and so on, and what belongs to one stage is one group of the optimiser.
     """
 
     image_shape: tuple[int, int, int]  # of the full image: height, width, channels
@@ -82,6 +88,11 @@ class Model(NamedTuple):
     sample_prior: Callable[..., tuple[Float[Array, "B Z"], ...]]  # (params, key, num)
     # (x) -> what the likelihood is taken of, and the weight of each of its values
     observe: Callable[[Float[Array, "B H W C"]], tuple[Float[Array, "B H W C"], Any]]
+    stage: int = 0
+    num_stages: int = 1
+    # (params) -> those that ``likelihood`` takes
+    likelihood_params: Callable[[Params], Params] = operator.itemgetter("likelihood")
+    loss_scale: float = 1.0  # of the reconstruction in the loss, and there alone
 
 
 # (model, params, x, key, hparams) -> (loss [B], {"recon": [B], "kl": [B], "elbo": [B]})

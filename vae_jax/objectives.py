@@ -13,6 +13,9 @@ KLS = ("analytic", "mc")
 def elbo(kl: str, kl_samples: int) -> Objective:
     """The negative ELBO, its KL weighted by beta.
 
+    A model that grows adds weights of its own: see ``Model.loss_scale`` and
+    ``Latent.weight``.
+
     Args:
         kl: ``analytic``, in closed form, or ``mc``, from draws of z: the one that was
             decoded and ``kl_samples - 1`` further ones.
@@ -41,11 +44,15 @@ def elbo(kl: str, kl_samples: int) -> Objective:
         draw_key, kl_key = jax.random.split(key)
         out = model.apply(params, x, draw_key, hparams.alpha)
         kl_keys = jax.random.split(kl_key, len(out.latents))
-        kl_total = sum(map(kl_of, out.latents, kl_keys))
+        kls = list(map(kl_of, out.latents, kl_keys))
+        kl_total = sum(kls)
+        weighted = sum(of.weight * kl for of, kl in zip(out.latents, kls, strict=True))
 
-        observed = (params["likelihood"], hparams, out.pixels, *model.observe(x))
+        own = model.likelihood_params(params)
+        observed = (own, hparams, out.pixels, *model.observe(x))
         recon = model.likelihood.nll(*observed)
-        loss = model.likelihood.loss(*observed) + hparams.beta * kl_total
+        loss = model.loss_scale * model.likelihood.loss(*observed)
+        loss += hparams.beta * weighted
         bound = losses.elbo(recon, kl_total)
         return loss, {"recon": recon, "kl": kl_total, "elbo": bound}
 

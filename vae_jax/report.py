@@ -54,7 +54,7 @@ def sigma(model: Model, params: Params, hparams: Hparams) -> dict[str, Any]:
     """The Gaussian's standard deviation as a number of the table, if there is one."""
     if model.likelihood.kind != "density":
         return {}
-    log_sigma = params["likelihood"].get("log_sigma")
+    log_sigma = model.likelihood_params(params).get("log_sigma")
     value = hparams.sigma if log_sigma is None else np.exp(log_sigma)
     how = "fixed" if log_sigma is None else "learned"
     return {

@@ -57,6 +57,11 @@ NAME = Rule(
     lambda v: isinstance(v, str) and v.strip(". ") and not {"/", "\0"} & set(v),
     "text that can be part of a folder's name",
 )
+SIZE = Rule(
+    lambda v: v == () or (whole_numbers(1).allows(v) and len(v) == 2),
+    "empty, or a height and a width of at least 1",
+)
+SHARE = Rule(whole(-1).allows, "a whole number of at least 0, or -1 for a tenth")
 SWITCH = Rule(lambda v: isinstance(v, bool), "True or False")
 
 RULES = {
@@ -64,7 +69,12 @@ RULES = {
     "seed": whole(0, below=2**32),  # JAX's keys would take a larger one modulo this
     "data.name": one_of("mnist", "digits"),
     "data.dir": TEXT,
-    "data.valid_size": whole(0),
+    "data.path": TEXT,
+    "data.image_size": SIZE,
+    "data.channels": Rule(lambda v: _is_int(v) and v in (0, 1, 3), "0, 1 or 3"),
+    "data.num_images": whole(2),
+    "data.valid_size": SHARE,
+    "data.test_size": SHARE,
     "data.split_seed": whole(0),
     "data.limit": whole(0),
     "data.binarize": one_of("none", "threshold", "static", "dynamic"),
@@ -103,6 +113,7 @@ RULES = {
 MAY_CHANGE = {
     "exp_name",
     "data.dir",
+    "data.path",
     "train.epochs",
     "train.max_minutes",
     "train.max_bad_steps",

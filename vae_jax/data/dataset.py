@@ -8,8 +8,8 @@ import numpy as np
 class Split(NamedTuple):
     """Images of one part of a data set, and their labels where there are any."""
 
-    images: np.ndarray  # uint8 [N, H, W, C]
-    labels: np.ndarray | None  # int32 [N]
+    images: np.ndarray  # uint8, or float32 in [0, 1]; [N, H, W, C]
+    labels: np.ndarray | None  # int32 [N], or [N, F]: one column for each factor
 
 
 class Dataset(NamedTuple):
@@ -20,14 +20,28 @@ class Dataset(NamedTuple):
     train: Split
     valid: Split  # may hold no images
     test: Split
+    factors: tuple[str, ...] = ()  # what the columns of [N, F] labels are
 
 
 class Raw(NamedTuple):
-    """A data set as its source gives it: in order, grey, no validation part yet."""
+    """A data set as its source gives it: in its order, grey, not cut yet."""
 
     source: str
     train: Split
-    test: Split
+    test: Split | None = None  # None: some of ``train`` are to be held out
+    valid: Split | None = None  # None: the last of ``train`` are taken
+    factors: tuple[str, ...] = ()
+
+
+class Wanted(NamedTuple):
+    """What a source can be asked for. Each heeds what it needs."""
+
+    directory: str | None  # may hold the files of a set that is known by name
+    path: str | None  # of the user's own images
+    seed: int  # of what is drawn: a procedural set, or the images that are held out
+    image_size: tuple[int, int] | None  # height and width; None: as they are
+    channels: int  # 1 or 3; 0: as they are
+    num_images: int  # of a procedural set
 
 
 class Unavailable(LookupError):
@@ -39,32 +53,42 @@ def check(name: str, raw: Raw) -> None:
 
     Raises:
         TypeError: if a dtype is wrong.
-        ValueError: if a shape is wrong, or a part is empty.
+        ValueError: if a shape or a value is wrong, or a part is empty.
     """
-    _check_split(f"{name} train", raw.train)
-    _check_split(f"{name} test", raw.test)
-    train, test = raw.train.images.shape[1:], raw.test.images.shape[1:]
-    if train != test:
-        raise ValueError(
-            f"{name}: train and test images must have one shape, got {train} and {test}"
-        )
+    parts = {"train": raw.train, "valid": raw.valid, "test": raw.test}
+    given = {part: split for part, split in parts.items() if split is not None}
+    for part, split in given.items():
+        _check_split(f"{name} {part}", split, len(raw.factors))
+        one, other = raw.train.images, split.images
+        if (one.shape[1:], one.dtype) != (other.shape[1:], other.dtype):
+            raise ValueError(
+                f"{name}: train and {part} images must have one shape and type, "
+                f"got {one.shape[1:]} {one.dtype} and {other.shape[1:]} {other.dtype}"
+            )
 
 
-def _check_split(where: str, split: Split) -> None:
+def _check_split(where: str, split: Split, num_factors: int) -> None:
     images, labels = split
-    if images.dtype != np.uint8:
-        raise TypeError(f"{where}: images must be uint8, got {images.dtype}")
+    if images.dtype not in (np.uint8, np.float32):
+        raise TypeError(f"{where}: images must be uint8 or float32, got {images.dtype}")
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(
             f"{where}: images must be [N, H, W, C] and not empty, "
             f"got shape {images.shape}"
         )
+    if images.dtype == np.float32:
+        low, high = images.min(), images.max()
+        if not (low >= 0 and high <= 1):  # NaN is neither
+            raise ValueError(
+                f"{where}: images must be finite and in [0, 1], got {low:g} to {high:g}"
+            )
     if labels is None:
         return
     if labels.dtype != np.int32:
         raise TypeError(f"{where}: labels must be int32, got {labels.dtype}")
-    if labels.shape != images.shape[:1]:
+    columns = (num_factors,) if num_factors else ()
+    if labels.shape != (len(images), *columns):
         raise ValueError(
-            f"{where}: labels must be one for each of {len(images)} images, "
-            f"got shape {labels.shape}"
+            f"{where}: labels must be {columns or 'one'} for each of {len(images)} "
+            f"images, got shape {labels.shape}"
         )

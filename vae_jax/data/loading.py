@@ -2,80 +2,105 @@
 
 import logging
 
+import numpy as np
+
 from vae_jax.data import binarization, digits, mnist
-from vae_jax.data.dataset import Dataset, Raw, Split, check
+from vae_jax.data.dataset import Dataset, Raw, Split, Wanted, check
 
 log = logging.getLogger("vae_jax")
 
-# By name: a loader takes data.dir and data.split_seed, and uses what it needs.
 LOADERS = {
-    "mnist": lambda directory, split_seed: mnist.load(directory),
-    "digits": lambda directory, split_seed: digits.load(split_seed),
+    "mnist": lambda wanted: mnist.load(wanted.directory),
+    "digits": lambda wanted: digits.load(),
 }
 NAMES = tuple(LOADERS)
 BINARIZE = ("none", "threshold", "static", "dynamic")
 
-TRAIN_STREAM, TEST_STREAM = 0, 1
+TRAIN_STREAM, TEST_STREAM, VALID_STREAM = range(3)
+TENTH = -1
 
 
 def load(
     name: str,
+    wanted: Wanted,
     *,
-    directory: str | None,
     valid_size: int,
-    split_seed: int,
+    test_size: int,
     binarize: str,
     limit: int,
 ) -> Dataset:
     """The named data set, checked, cut and binarised.
 
-    The training, validation and test images of one ``split_seed`` are the same at every
-    call; the test images depend on neither ``valid_size`` nor ``limit``.
+    The training, validation and test images of one ``wanted.seed`` are the same at
+    every call; the test images depend on neither ``valid_size`` nor ``limit``.
 
     Args:
         name: one of ``NAMES``.
-        directory: folder that may hold the data set's files; never written to.
-        valid_size: how many of the last training images become the validation part.
-        split_seed: decides the order of a data set that has no published test part.
+        wanted: what the source is asked for; its folders are never written to.
+        valid_size: how many of the last training images become the validation part,
+            where the source has none of its own; -1: a tenth.
+        test_size: how many images are held out for the test, where the source has no
+            test part of its own; -1: a tenth.
         binarize: one of ``BINARIZE``. With "dynamic" the training images stay grey, to
             be sampled at every batch; validation and test are those of "static".
         limit: keep only so many of the first training images; 0 keeps all.
 
     Raises:
         ValueError: if an argument is out of its range, or a data file is damaged.
-        FileNotFoundError: if ``directory`` is not there, or no source has the data.
+        FileNotFoundError: if a folder is not there, or no source has the data.
     """
-    _check_arguments(name, valid_size, split_seed, binarize, limit)
-    raw = LOADERS[name](directory, split_seed)
+    _check_arguments(name, valid_size, test_size, binarize, limit)
+    raw = LOADERS[name](wanted)
     check(name, raw)
+    if raw.test is None:
+        raw = _hold_out(name, raw, test_size, wanted.seed)
     train, valid, test = _cut(name, raw, valid_size, binarize, limit)
     sizes = len(train.images), len(valid.images), len(test.images)
     log.info("%s: %d training, %d validation, %d test images", name, *sizes)
-    return Dataset(name, raw.source, train, valid, test)
+    return Dataset(name, raw.source, train, valid, test, raw.factors)
 
 
 def _check_arguments(
-    name: str, valid_size: int, split_seed: int, binarize: str, limit: int
+    name: str, valid_size: int, test_size: int, binarize: str, limit: int
 ) -> None:
     if name not in NAMES:
         raise ValueError(f"data.name: must be one of {', '.join(NAMES)}, got {name!r}")
     if binarize not in BINARIZE:
         choices = ", ".join(BINARIZE)
         raise ValueError(f"data.binarize: must be one of {choices}, got {binarize!r}")
-    numbers = {"valid_size": valid_size, "split_seed": split_seed, "limit": limit}
+    numbers = {"valid_size": valid_size, "test_size": test_size, "limit": limit}
     for field, value in numbers.items():
-        if value < 0:
+        if value < 0 and not (value == TENTH and field != "limit"):
             raise ValueError(f"data.{field}: must be 0 or more, got {value}")
+
+
+def _hold_out(name: str, raw: Raw, test_size: int, seed: int) -> Raw:
+    """The same set in a random order, the first images for the test."""
+    count = len(raw.train.images)
+    size = _tenth_of(count) if test_size == TENTH else test_size
+    if not 0 < size < count:
+        raise ValueError(
+            f"data.test_size: must be 1 to {count - 1} of {name}'s {count} images, "
+            f"or -1 for a tenth, got {test_size}"
+        )
+    order = np.random.default_rng(seed).permutation(count)
+    train, test = _rows(raw.train, order[size:]), _rows(raw.train, order[:size])
+    return raw._replace(train=train, test=test)
 
 
 def _cut(
     name: str, raw: Raw, valid_size: int, binarize: str, limit: int
 ) -> tuple[Split, Split, Split]:
     count = len(raw.train.images)
+    if raw.valid is not None:
+        log.info("%s: comes with its own validation images", name)
+        valid_size = 0
+    elif valid_size == TENTH:
+        valid_size = _tenth_of(count)
     if valid_size >= count:
         raise ValueError(
             f"data.valid_size: must leave one of {name}'s {count} training images, "
-            f"got {valid_size}"
+            f"got {valid_size}; -1 takes a tenth"
         )
     left = count - valid_size
     if limit > left:
@@ -87,8 +112,15 @@ def _cut(
     fixed = _binarize(raw.train, binarize, TRAIN_STREAM)
     seen = raw.train if binarize == "dynamic" else fixed
     train = _rows(seen, slice(limit or left))
-    valid = _rows(fixed, slice(left, count))
+    if raw.valid is None:
+        valid = _rows(fixed, slice(left, count))
+    else:
+        valid = _binarize(raw.valid, binarize, VALID_STREAM)
     return train, valid, _binarize(raw.test, binarize, TEST_STREAM)
+
+
+def _tenth_of(count: int) -> int:
+    return max(1, count // 10)
 
 
 def _binarize(split: Split, binarize: str, stream: int) -> Split:
@@ -99,6 +131,6 @@ def _binarize(split: Split, binarize: str, stream: int) -> Split:
     return split._replace(images=binarization.sample(split.images, stream))
 
 
-def _rows(split: Split, rows: slice) -> Split:
+def _rows(split: Split, rows: slice | np.ndarray) -> Split:
     labels = None if split.labels is None else split.labels[rows]
     return Split(split.images[rows], labels)
