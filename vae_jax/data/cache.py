@@ -1,7 +1,20 @@
 """The one folder that the package writes data to."""
 
+import logging
 import os
 import pathlib
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import numpy as np
+
+from vae_jax.data import npz
+from vae_jax.data.dataset import Unavailable
+
+log = logging.getLogger("vae_jax")
+
+SOURCE = "cache"
+Content = TypeVar("Content")
 
 
 def path(name: str) -> pathlib.Path:
@@ -11,3 +24,29 @@ def path(name: str) -> pathlib.Path:
     if not os.path.isabs(root):
         root = os.path.expanduser("~/.cache")
     return pathlib.Path(root) / "vae_jax" / name
+
+
+def take(name: str, read: Callable[[pathlib.Path], Content]) -> tuple[str, Content]:
+    """``SOURCE``, and what ``read`` makes of the file ``name``.
+
+    Raises:
+        Unavailable: if it is not there, or ``read`` refuses it with a ValueError.
+    """
+    file = path(name)
+    if not os.path.isfile(file):
+        raise Unavailable(f"cache: no {file}")
+    try:
+        return SOURCE, read(file)
+    except ValueError as error:
+        raise Unavailable(f"cache: damaged, to be replaced: {error}") from error
+
+
+def keep(name: str, arrays: Mapping[str, np.ndarray], whose: str) -> None:
+    """Writes the npz file ``name``. Where that fails, the log says so, and no more."""
+    file = path(name)
+    try:
+        npz.write(file, arrays)
+    except OSError as error:
+        log.warning("%s: not cached: %s", whose, error)
+    else:
+        log.info("%s: cached in %s", whose, file)
