@@ -30,6 +30,19 @@ def read(path: pathlib.Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
         ) from error
 
 
+def names(path: pathlib.Path) -> list[str]:
+    """The names of the arrays, in the file's order.
+
+    Raises:
+        ValueError: if the file cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [n.removesuffix(".npy") for n in archive.namelist()]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: must be a whole npz file, got {error}") from error
+
+
 def write(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes a new file beside ``path`` and puts it in its place in one step.
 
