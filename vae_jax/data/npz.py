@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from vae_jax.data import streams
+
 MAX_BYTES = 1 << 30  # of one array; MNIST's largest has 47 MB
 
 
@@ -70,7 +72,8 @@ def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
             raise ValueError(f"format {version} in {name}")
         header = np.lib.format.read_array_header_1_0(stream)
         shape, fortran_order, dtype = header
-        # np.load allocates what the header says; this takes only what is there, and
-        # refuses Python objects.
-        data = np.frombuffer(stream.read(), dtype)
-    return data.reshape(shape, order="F" if fortran_order else "C")
+        if dtype.hasobject:
+            raise ValueError(f"Python objects in {name}")
+        # np.load allocates what the header says; this takes only what is there.
+        data = streams.read_up_to(stream, size)
+    return data.view(dtype).reshape(shape, order="F" if fortran_order else "C")
