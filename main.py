@@ -52,6 +52,7 @@ def main(argv: list[str]) -> int:
         workdir=args.workdir,
         num=args.num,
         sample_seed=args.sample_seed,
+        stage=args.stage,
         command=argv,
     )
 
@@ -108,6 +109,9 @@ def known_flags() -> flags.FlagValues:
     flags.DEFINE_integer("num", 64, "how many images to sample", 1, **define)
     flags.DEFINE_integer(
         "sample_seed", 0, "seed of the samples", 0, 2**32 - 1, **define
+    )
+    flags.DEFINE_integer(
+        "stage", None, "eval, sample: a finished stage instead of the end", 0, **define
     )
     flags.DEFINE_bool("print_config", False, "print the config and exit", **define)
     flags.DEFINE_bool("help", False, "print this and exit", short_name="h", **define)

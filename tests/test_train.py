@@ -41,6 +41,7 @@ class Setup:
         self.tx = optax.scale_by_adam()
         self.objective = objectives.elbo("analytic", 1)
         options = {"reduction": "sum", "scale": "unit", "dynamic_binarize": False}
+        options["first_step"] = 0
         step = train.make_step(
             self.model,
             self.objective,

@@ -92,6 +92,7 @@ class Model(NamedTuple):
     num_stages: int = 1
     # (params) -> those that ``likelihood`` takes
     likelihood_params: Callable[[Params], Params] = operator.itemgetter("likelihood")
+    resolution: tuple[int, int] = (0, 0)  # of the grid of this stage
     loss_scale: float = 1.0  # of the reconstruction in the loss, and there alone
 
 

@@ -116,6 +116,14 @@ def stage_of(stages: Plan, step: int) -> Stage:
     return stage_at(stages, max(0, step - 1))
 
 
+def images_done(stages: Plan, step: int) -> int:
+    """How many images, repeats counted, the first ``step`` steps have seen."""
+    return sum(
+        s.batch_size * (min(max(step, s.first_step), s.end_step) - s.first_step)
+        for s in stages
+    )
+
+
 def alpha(
     stage: Stage, step: Int[Array, ""] | int, fade: str = "linear"
 ) -> Float[Array, ""]:
