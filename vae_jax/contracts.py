@@ -94,6 +94,8 @@ class Model(NamedTuple):
     likelihood_params: Callable[[Params], Params] = operator.itemgetter("likelihood")
     resolution: tuple[int, int] = (0, 0)  # of the grid of this stage
     loss_scale: float = 1.0  # of the reconstruction in the loss, and there alone
+    # (params, zs, alpha) -> what each group adds to ``decode``, and the sum so far
+    residuals: Callable[..., tuple[tuple[Array, ...], tuple[Array, ...]]] | None = None
 
 
 # (model, params, x, key, hparams) -> (loss [B], {"recon": [B], "kl": [B], "elbo": [B]})
