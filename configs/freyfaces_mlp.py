@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
     config.data.name = "freyfaces"
     config.data.test_size = 200
     config.data.valid_size = 200
-    config.data.batch_size = 100
+    config.data.batch_size = (100,)
     config.model.hidden_dim = 200
     # The original's fixed sigma of 1 leaves no direction worth a latent: every one is
     # pruned (docs/results.md).

@@ -31,16 +31,20 @@ class Phase(NamedTuple):
     run_steps: Callable[..., train.TrainState]  # see train.make_run_steps
     terms: Callable[..., dict[str, np.ndarray]]  # see evaluate.make_terms
 
+    def alpha_at(self, step: int) -> float:
+        """The share of the newest stage after so many steps; 1 at the stage's end."""
+        return float(self.schedule(self.hparams, step).alpha)
+
     def hparams_at(self, step: int) -> Hparams:
         """The numbers at which the model is evaluated after so many steps."""
-        return self.hparams._replace(alpha=self.schedule(self.hparams, step).alpha)
+        return self.hparams._replace(alpha=jnp.float32(self.alpha_at(step)))
 
     def place_at(self, step: int) -> dict[str, Any]:
         """Where in its growth the model is after so many steps, for the record."""
         return {
             "stage": self.stage.index,
             "resolution": list(self.model.resolution),
-            "alpha": float(self.hparams_at(step).alpha),
+            "alpha": self.alpha_at(step),
         }
 
     def own_terms(self, terms: dict[str, float]) -> dict[str, float]:

@@ -209,6 +209,8 @@ def record(
         observe=observe,
         stage=stage,
         num_stages=grids.num_stages,
+        resolution=grids.grid(stage),
+        enlarge=lambda pixels: grids.enlarge(pixels, stage),
         likelihood_params=lambda params: params["likelihood"][f"stage_{stage}"],
         loss_scale=_loss_scale(stage_loss_scale, grids.num_stages - 1 - stage),
     )

@@ -100,6 +100,7 @@ def build(
 
     return Model(
         image_shape=image_shape,
+        resolution=image_shape[:2],
         likelihood=likelihood,
         init=init,
         apply=apply,

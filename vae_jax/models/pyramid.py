@@ -71,6 +71,22 @@ class Pyramid(NamedTuple):
         rows, columns = (np.flatnonzero(shares) for shares in self._shares(stage))
         return level[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
+    def enlarge(
+        self, cropped: Float[Array, "B i j P"], stage: int
+    ) -> Float[Array, "B H W P"]:
+        """What ``crop`` gave, on the pixels of the image."""
+        factor = 2 ** (self.num_stages - 1 - stage)
+        whole = jnp.repeat(jnp.repeat(cropped, factor, axis=1), factor, axis=2)
+        sides = zip(
+            self.size, self.grid(self.num_stages - 1), self._shares(stage), strict=True
+        )
+        top, left = (
+            _border(size, side)[0] - int(np.flatnonzero(shares)[0]) * factor
+            for size, side, shares in sides
+        )
+        height, width = self.size
+        return whole[:, top : top + height, left : left + width]
+
     def _shares(self, stage: int) -> list[Float[np.ndarray, " h"]]:
         """Of each row and of each column; a cell's share is their product."""
         shares = []
