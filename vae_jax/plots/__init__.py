@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from vae_jax import evaluate
 from vae_jax.contracts import Hparams, Model, Params
-from vae_jax.plots import drawing
+from vae_jax.plots import drawing, growing
 from vae_jax.plots.drawing import samples
 
 __all__ = ["Subject", "of_moment", "of_run", "samples"]
@@ -33,9 +33,14 @@ class Subject(NamedTuple):
 
 
 def of_moment(
-    folder: pathlib.Path, name: str, subject: Subject, rows: list[dict]
+    folder: pathlib.Path, name: str, subject: Subject, rows: list[dict], epoch: int
 ) -> None:
-    """Reconstructions and samples under a name, and the curves so far."""
+    """Reconstructions and samples under a name, and the curves so far.
+
+    Of a model that grows, also the frame of this epoch for the animation.
+    """
+    if subject.model.num_stages > 1:
+        growing.frame(folder, subject, epoch, jax.random.key(KEY))
     drawing.curves(folder / "curves.png", rows)
     _reconstructions(folder / f"reconstructions_{name}.png", subject)
     _samples(folder / f"samples_{name}.png", subject)
@@ -58,6 +63,10 @@ def of_run(
     _reconstructions(folder / "reconstructions.png", subject)
     _samples(folder / "samples.png", subject)
     drawing.curves(folder / "curves.png", rows)
+    if subject.model.num_stages > 1:
+        growing.animation(folder)
+    if subject.model.residuals and len(groups) > 1:
+        growing.residuals(folder, subject, groups, jax.random.key(KEY))
 
     drawing.latent_space(folder / "latent_space.png", groups[0], subject.labels)
     if len(subject.x) > 1:

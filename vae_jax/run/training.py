@@ -127,7 +127,8 @@ def picture_epoch(session: Session, phase: Phase, params, step: int) -> None:
     names += [f"stage{phase.stage.index}"] * stage_is_over
     for name in names:
         subject = final.pictured(session, phase, params, step)
-        plots.of_moment(folder / "plots", name, subject, experiment.read_rows(folder))
+        rows = experiment.read_rows(folder)
+        plots.of_moment(folder / "plots", name, subject, rows, epoch)
 
 
 def stop_if_bad(session: Session, state: TrainState) -> None:
