@@ -264,7 +264,7 @@ def test_the_training_step_is_compiled_once_in_a_run_new_or_resumed(
     for epochs in (2, 4):
         args = [f"--workdir={tmp_path / 'run'}", f"--config.train.epochs={epochs}"]
         assert run("digits_mlp", *args) == 0
-    assert [job.run_steps._cache_size() for job in jobs] == [1, 1]
+    assert [p.run_steps._cache_size() for job in jobs for p in job.phases] == [1, 1]
 
 
 def test_without_validation_images_the_latest_is_the_best(tmp_path):

@@ -72,7 +72,8 @@ SIZE = Rule(
     "empty, or a height and a width of at least 1",
 )
 SHARE = Rule(whole(-1).allows, "a whole number of at least 0, or -1 for a tenth")
-PART = Rule(lambda v: v == 1 or real(0.0, below=1.0).allows(v), "a number from 0 to 1")
+PART = Rule(lambda v: real(0.0).allows(v) and v <= 1, "a number from 0 to 1")
+POSITIVES = reals(0.0, above=True)
 SWITCH = Rule(lambda v: isinstance(v, bool), "True or False")
 
 RULES = {
@@ -113,7 +114,7 @@ RULES = {
     "loss.sigma_learnable": SWITCH,
     "loss.include_const": SWITCH,
     "loss.stage_loss_scale": one_of("none", "area"),
-    "optim.lr": reals(0.0, above=True),
+    "optim.lr": POSITIVES,
     "optim.schedule": one_of("constant", "cosine"),
     "optim.warmup_steps": whole(0),
     "optim.clip_norm": real(0.0),
