@@ -31,7 +31,7 @@ def read(stream, image_size=None, channels=0):
     return decoding.read(stream, image_size, channels)
 
 
-def png(depth, colour, row):
+def png(depth, colour, row, name=b"IEND"):
     """A PNG file of one pixel: Pillow cannot write 16-bit colour."""
 
     def chunk(name, data):
@@ -39,7 +39,7 @@ def png(depth, colour, row):
         return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
 
     header = struct.pack(">2I5B", 1, 1, depth, colour, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")]
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" + row)), (name, b"")]
     return io.BytesIO(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*c) for c in chunks))
 
 
@@ -216,8 +216,9 @@ WHOLE = saved(Image.fromarray(COLOUR.repeat(20, 0).repeat(20, 1))).getvalue()
         (saved(Image.new("L", (4, 4)), "GIF").getvalue(), "got another file"),
         (WHOLE[: len(WHOLE) // 2], "must be a whole PNG or JPEG image, got image file"),
         (WHOLE[:60] + b"\xff" * 9 + WHOLE[69:], "must be a whole PNG or JPEG image"),
+        (png(8, 2, b"", name=b"\xffDAT").getvalue(), "got broken PNG file"),
     ],
-    ids=["empty", "nonsense", "gif", "cut off", "damaged"],
+    ids=["empty", "nonsense", "gif", "cut off", "damaged", "another chunk"],
 )
 def test_what_is_no_whole_image_is_refused(content, message):
     with pytest.raises(ValueError, match=message):
