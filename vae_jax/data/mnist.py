@@ -94,7 +94,7 @@ def load(directory: str | None) -> Raw:
             continue
         log.info("mnist: read from %s", source)
         if find is not _from_cache:
-            _write_cache(arrays)
+            cache.keep("mnist", NPZ, arrays)
         return _as_raw(source, arrays)
     raise FileNotFoundError(_report(failures))
 
@@ -206,16 +206,6 @@ def _verify(key: str, array: np.ndarray, where: str | pathlib.Path) -> None:
             f"{where}: must hold MNIST's own {name}, sha256 {wanted}, "
             f"got other data, sha256 {got}"
         )
-
-
-def _write_cache(arrays: Arrays) -> None:
-    path = cache.path(NPZ)
-    try:
-        npz.write(path, arrays)
-    except OSError as error:
-        log.warning("mnist: not cached: %s", error)
-    else:
-        log.info("mnist: cached in %s", path)
 
 
 def _as_raw(source: str, arrays: Arrays) -> Raw:
