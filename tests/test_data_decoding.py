@@ -207,6 +207,8 @@ def test_fewer_bits_are_spread_over_a_byte(depth, row, value):
 
 WHOLE = saved(Image.fromarray(COLOUR.repeat(20, 0).repeat(20, 1))).getvalue()
 
+JPEG = saved(Image.fromarray(COLOUR.repeat(20, 0).repeat(20, 1)), "JPEG").getvalue()
+
 
 @pytest.mark.parametrize(
     ("content", "message"),
@@ -214,15 +216,27 @@ WHOLE = saved(Image.fromarray(COLOUR.repeat(20, 0).repeat(20, 1))).getvalue()
         (b"", "must be a PNG or JPEG image, got another file"),
         (b"nonsense", "must be a PNG or JPEG image, got another file"),
         (saved(Image.new("L", (4, 4)), "GIF").getvalue(), "got another file"),
-        (WHOLE[: len(WHOLE) // 2], "must be a whole PNG or JPEG image, got image file"),
+        (WHOLE[: len(WHOLE) // 2], "must be a whole PNG or JPEG image, got Truncated"),
+        (JPEG[: len(JPEG) // 2], "got image file is truncated"),
         (WHOLE[:60] + b"\xff" * 9 + WHOLE[69:], "must be a whole PNG or JPEG image"),
         (png(8, 2, b"", name=b"\xffDAT").getvalue(), "got broken PNG file"),
     ],
-    ids=["empty", "nonsense", "gif", "cut off", "damaged", "another chunk"],
+    ids=["empty", "nonsense", "gif", "half", "half a jpeg", "damaged", "other chunk"],
 )
 def test_what_is_no_whole_image_is_refused(content, message):
     with pytest.raises(ValueError, match=message):
         read(io.BytesIO(content))
+
+
+def test_no_flipped_bit_in_the_pixels_of_a_png_passes():
+    content = saved(Image.fromarray(COLOUR)).getvalue()
+    first = content.index(b"IDAT") + 4
+    last = content.index(b"IEND") - 8  # its checksum and the length of what follows
+    for place in range(8 * first, 8 * last):
+        flipped = bytearray(content)
+        flipped[place // 8] ^= 1 << place % 8
+        with pytest.raises(ValueError, match="must be a whole PNG"):
+            read(io.BytesIO(flipped))
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path):
