@@ -67,7 +67,7 @@ SWITCH = Rule(lambda v: isinstance(v, bool), "True or False")
 RULES = {
     "exp_name": NAME,
     "seed": whole(0, below=2**32),  # JAX's keys would take a larger one modulo this
-    "data.name": one_of("mnist", "digits", "folder"),
+    "data.name": one_of("mnist", "digits", "folder", "shapes"),
     "data.dir": TEXT,
     "data.path": TEXT,
     "data.image_size": SIZE,

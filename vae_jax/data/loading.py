@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from vae_jax.data import binarization, digits, folder, mnist
+from vae_jax.data import binarization, digits, folder, mnist, shapes
 from vae_jax.data.dataset import Dataset, Raw, Split, Wanted, check
 
 log = logging.getLogger("vae_jax")
@@ -13,6 +13,7 @@ LOADERS = {
     "mnist": lambda wanted: mnist.load(wanted.directory),
     "digits": lambda wanted: digits.load(),
     "folder": folder.load,
+    "shapes": shapes.load,
 }
 NAMES = tuple(LOADERS)
 BINARIZE = ("none", "threshold", "static", "dynamic")
