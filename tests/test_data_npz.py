@@ -31,7 +31,7 @@ def test_every_version_of_numpy_s_format_is_read(tmp_path, version, array):
 
 
 def test_arrays_are_read_only_and_larger_than_a_chunk(tmp_path, monkeypatch):
-    monkeypatch.setattr(npz, "CHUNK", 7)
+    monkeypatch.setattr(streams, "CHUNK", 7)
     npz.write(tmp_path / "file.npz", ARRAYS)
     found = npz.read(tmp_path / "file.npz", ("x", "y"))
     np.testing.assert_equal(found, ARRAYS)
