@@ -116,7 +116,7 @@ def test_the_sizes_are_said_on_the_console(ramp, caplog):
     [
         (
             {"name": "mnits"},
-            "data.name: must be one of mnist, digits, folder, shapes, got 'mnits'",
+            f"data.name: must be one of {', '.join(data.NAMES)}, got 'mnits'",
         ),
         (
             {"binarize": "yes"},

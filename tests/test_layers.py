@@ -8,8 +8,8 @@ import pytest
 import vae_jax
 
 LAYERS = [
-    {"contracts", "losses", "pixels", "sampling", "settings"},
-    {"data", "likelihoods", "models", "objectives"},
+    {"contracts", "growth", "losses", "pixels", "sampling", "settings"},
+    {"data", "groups", "likelihoods", "models", "objectives"},
     {"evaluate", "train"},
     {
         "assembly",

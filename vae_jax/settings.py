@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+DATA = ("mnist", "digits", "freyfaces", "shapes", "npz", "idx", "folder")
+RESIZED = ("folder", "shapes", "tfds:")  # data sets that can be had in any size
 TINIEST = 1e-30  # of positive numbers; much smaller ones are 0 in float32
 
 
@@ -67,7 +69,7 @@ SWITCH = Rule(lambda v: isinstance(v, bool), "True or False")
 RULES = {
     "exp_name": NAME,
     "seed": whole(0, below=2**32),  # JAX's keys would take a larger one modulo this
-    "data.name": one_of("mnist", "digits", "folder", "shapes"),
+    "data.name": one_of(*DATA),
     "data.dir": TEXT,
     "data.path": TEXT,
     "data.image_size": SIZE,
@@ -143,6 +145,13 @@ def check(config: Any) -> None:
         rule = RULES[field]
         if not rule.allows(value):
             raise ValueError(f"{field}: must be {rule.text}, got {value!r}")
+    for field in ("image_size", "channels"):
+        value = config.data[field]
+        if value and not config.data.name.startswith(RESIZED):
+            raise ValueError(
+                f"data.{field}: must be {value * 0!r}, as they are, for "
+                f"data.name={config.data.name}, got {value!r}"
+            )
     if config.data.binarize != "none" and config.data.scale != "unit":
         raise ValueError(
             "data.scale: must be unit when data.binarize makes pixels 0 or 1, "

@@ -3,13 +3,18 @@
 import logging
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
 from vae_jax.data import npz
+from vae_jax.data.dataset import Unavailable
 
 log = logging.getLogger("vae_jax")
+
+SOURCE = "cache"
+Content = TypeVar("Content")
 
 
 def path(name: str) -> pathlib.Path:
@@ -21,17 +26,27 @@ def path(name: str) -> pathlib.Path:
     return pathlib.Path(root) / "vae_jax" / name
 
 
-def keep(what: str, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes the npz file ``name`` of the cache; if it cannot, that is a warning.
+def take(name: str, read: Callable[[pathlib.Path], Content]) -> tuple[str, Content]:
+    """``SOURCE``, and what ``read`` makes of the file ``name``.
 
-    Args:
-        what: the arrays are, for the log.
-        name: as ``path`` takes it.
-        arrays: what the file shall hold.
+    Raises:
+        Unavailable: if it is not there, or ``read`` refuses it with a ValueError.
     """
+    file = path(name)
+    if not os.path.isfile(file):
+        raise Unavailable(f"cache: no {file}")
     try:
-        npz.write(path(name), arrays)
+        return SOURCE, read(file)
+    except ValueError as error:
+        raise Unavailable(f"cache: damaged, to be replaced: {error}") from error
+
+
+def keep(name: str, arrays: Mapping[str, np.ndarray], whose: str) -> None:
+    """Writes the npz file ``name``. Where that fails, the log says so, and no more."""
+    file = path(name)
+    try:
+        npz.write(file, arrays)
     except OSError as error:
-        log.warning("%s: not cached: %s", what, error)
+        log.warning("%s: not cached: %s", whose, error)
     else:
-        log.info("%s: cached in %s", what, path(name))
+        log.info("%s: cached in %s", whose, file)

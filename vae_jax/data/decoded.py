@@ -37,7 +37,7 @@ def once(
             log.info("%s: read from the cache, %s", kind, path)
             return arrays
     arrays = decode()
-    cache.keep(kind, name, arrays)
+    cache.keep(name, arrays, kind)
     return arrays
 
 

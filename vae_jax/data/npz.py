@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from vae_jax.data import streams
+
 MAX_BYTES = 1 << 30  # of one array; MNIST's largest has 47 MB
-CHUNK = 1 << 20
 SUFFIX = ".npy"
 NOT_WHOLE = (OSError, EOFError, NotImplementedError, zlib.error, zipfile.BadZipFile)
 # 3.0 is 2.0 with field names in UTF-8, and plain arrays have no fields.
@@ -94,17 +95,8 @@ def _member(archive: zipfile.ZipFile, name: str, max_bytes: int | None) -> np.nd
         if version not in HEADERS:
             raise ValueError(f"format {version} in {name}")
         shape, fortran_order, dtype = HEADERS[version](stream)
-        # np.load allocates what the header says and unpickles objects; this takes only
-        # what is there, and frombuffer refuses them.
-        data = np.frombuffer(_read_all(stream, size - stream.tell()), dtype)
-    return data.reshape(shape, order="F" if fortran_order else "C")
-
-
-def _read_all(stream: zipfile.ZipExtFile, count: int) -> np.ndarray:
-    """The rest of a member, held once: a plain ``read`` holds it twice for a moment."""
-    data = np.empty(count, np.uint8)
-    done = 0
-    while size := stream.readinto(memoryview(data)[done : done + CHUNK]):
-        done += size
-    data.flags.writeable = False
-    return data[:done]
+        if dtype.hasobject:
+            raise ValueError(f"Python objects in {name}")
+        # np.load allocates what the header says; this takes only what is there.
+        data = streams.read_up_to(stream, size - stream.tell())
+    return data.view(dtype).reshape(shape, order="F" if fortran_order else "C")
