@@ -23,5 +23,7 @@ def get_config() -> ConfigDict:
     config.model.hidden_layers = 1
     config.loss.recon = "gaussian"
     config.loss.sigma_learnable = True
-    config.train.epochs = 50
+    config.loss.sigma = 0.3  # falls by a thousandth a step; 1 would take long
+    config.train.epochs = 100
+    config.eval.pictures_every = 20
     return config
