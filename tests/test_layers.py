@@ -31,7 +31,8 @@ ONLY_IN = {
     "orbax": {"checkpoint"},
     "matplotlib": {"plots"},
     "tensorboardX": {"tensorboard"},
-    "tqdm": {"progress"},
+    "PIL": {"data"},
+    "tqdm": {"data", "progress"},
     "urllib": {"data"},
 }
 

@@ -4,7 +4,16 @@ import logging
 
 import numpy as np
 
-from vae_jax.data import binarization, digits, freyfaces, mnist, own_idx, own_npz
+from vae_jax.data import (
+    binarization,
+    digits,
+    folder,
+    freyfaces,
+    mnist,
+    own_idx,
+    own_npz,
+    shapes,
+)
 from vae_jax.data.dataset import Dataset, Raw, Split, Wanted, check
 
 log = logging.getLogger("vae_jax")
@@ -13,8 +22,10 @@ LOADERS = {
     "mnist": lambda wanted: mnist.load(wanted.directory),
     "digits": lambda wanted: digits.load(),
     "freyfaces": lambda wanted: freyfaces.load(wanted.directory),
+    "shapes": shapes.load,
     "npz": lambda wanted: own_npz.load(wanted.path),
     "idx": lambda wanted: own_idx.load(wanted.path),
+    "folder": folder.load,
 }
 NAMES = tuple(LOADERS)
 BINARIZE = ("none", "threshold", "static", "dynamic")
