@@ -17,6 +17,21 @@ SHAPE = (8, 8, 1)
 BYTES = np.random.default_rng(0).integers(0, 256, (40, *SHAPE)).astype(np.uint8)
 IMAGES = jnp.asarray(BYTES)
 SEED, BATCH = 3, 8
+SIZES = {
+    "z_dim": 2,
+    "hidden_dim": 8,
+    "hidden_layers": 1,
+    "channels": (4, 6),
+    "start_res": 4,
+    "final_res": 8,
+    "base_ch": 4,
+    "min_ch": 2,
+    "residual": False,
+    "group_norm": False,
+    "detach_residual": False,
+    "independent_stages": False,
+    "stage_loss_scale": "area",
+}
 
 
 @functools.cache
@@ -29,15 +44,8 @@ class Setup:
         likelihood = likelihoods.build(
             "bce", sigma=1.0, sigma_learnable=False, include_const=True
         )
-        self.model = models.build(
-            name,
-            SHAPE,
-            likelihood,
-            z_dim=2,
-            hidden_dim=8,
-            hidden_layers=1,
-            channels=(4, 6),
-        )
+        stage = models.num_stages(name, SHAPE, **SIZES) - 1
+        self.model = models.build(name, SHAPE, likelihood, stage, **SIZES)
         self.tx = optax.scale_by_adam()
         self.objective = objectives.elbo("analytic", 1)
         options = {"reduction": "sum", "scale": "unit", "dynamic_binarize": False}

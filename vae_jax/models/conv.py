@@ -184,8 +184,10 @@ def _upsample_conv_matmul(x: Array, kernel: Array) -> Array:
     one for each of the four pixels that a pixel turns into.
     """
     for axis in (0, 1):
+        # "SAME" pads an even side by one less in front, as if it began with a zero.
+        even = 1 - kernel.shape[axis] % 2
         before, after = [(0, 0)] * 4, [(0, 0)] * 4
-        before[axis], after[axis] = (1, 0), (0, 1)
+        before[axis], after[axis] = (even + 1, 0), (even, 1)
         kernel = jnp.pad(kernel, before) + jnp.pad(kernel, after)
     return _conv_transpose_matmul(x, kernel, stride=2)
 

@@ -121,7 +121,7 @@ class ResProVAE:
     ) -> Normal:
         """Of a stage's latents, given the image at its level and the stages below."""
         if coarser is not None:
-            explained = self.likelihood.mean(pyramid.up(coarser.pixels))
+            explained = pyramid.up(self.likelihood.mean(coarser.pixels))
             if self.detach_residual:
                 explained = lax.stop_gradient(explained)
             level = jnp.concatenate([level - explained, explained], axis=-1)
