@@ -74,7 +74,7 @@ def get_config() -> ConfigDict:
     config.train = ConfigDict(
         dict(
             epochs=30,  # may change; 1 or more; mlp and cnn
-            epochs_per_stage=(10,),  # *; 1 or more; provae and resprovae
+            epochs_per_stage=(10,),  # *; 0 leaves a stage out; provae and resprovae
             fadein_ratio=0.5,  # 0 to 1: part of a stage over which it is faded in
             fade="linear",  # linear | cosine
             max_minutes=0.0,  # may change; 0: no limit, else stop, saved, after so long

@@ -122,7 +122,7 @@ RULES = {
     "optim.ema": real(0.0, below=1.0),
     "optim.per_stage": SWITCH,
     "train.epochs": whole(1),
-    "train.epochs_per_stage": whole_numbers(1),
+    "train.epochs_per_stage": whole_numbers(0),
     "train.fadein_ratio": PART,
     "train.fade": one_of("linear", "cosine"),
     "train.max_minutes": real(0.0),

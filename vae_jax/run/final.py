@@ -65,10 +65,11 @@ def chosen(
     """The state that ``stage`` or ``eval.checkpoint`` names, and what to call it."""
     saved, plan = session.saved, session.job.plan
     if stage is not None:
-        ends = [s.end_step for s in plan if s.end_step <= int(state.step)]
-        if stage >= len(ends):
-            finished = f"0 to {len(ends) - 1}" if ends else "but none is yet"
-            raise Refused(f"--stage: must be a finished stage, {finished}, got {stage}")
+        done = int(state.step)
+        ends = {s.index: s.end_step for s in plan if s.epochs and s.end_step <= done}
+        if stage not in ends:
+            finished = ", ".join(map(str, ends)) or "of which there is none yet"
+            raise Refused(f"--stage: must be a finished one, {finished}, got {stage}")
         with foreseen():
             return saved.restore(ends[stage], state), f"stage {stage}"
     best, wanted = int(state.best_step), session.config.eval.checkpoint
