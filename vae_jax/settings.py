@@ -24,6 +24,15 @@ def one_of(*names: str) -> Rule:
     return Rule(lambda v: v in names, "one of " + ", ".join(names))
 
 
+def one_of_or_tfds(*names: str) -> Rule:
+    chosen = one_of(*names)
+
+    def allows(v):
+        return chosen.allows(v) or (isinstance(v, str) and v.startswith("tfds:"))
+
+    return Rule(allows, f"{chosen.text} or tfds:NAME")
+
+
 def whole(low: int, below: int = 2**31) -> Rule:
     text = f"a whole number of at least {low} and below {below}"
     return Rule(lambda v: _is_int(v) and low <= v < below, text)
@@ -67,7 +76,7 @@ SWITCH = Rule(lambda v: isinstance(v, bool), "True or False")
 RULES = {
     "exp_name": NAME,
     "seed": whole(0, below=2**32),  # JAX's keys would take a larger one modulo this
-    "data.name": one_of("mnist", "digits"),
+    "data.name": one_of_or_tfds("mnist", "digits"),
     "data.dir": TEXT,
     "data.path": TEXT,
     "data.image_size": SIZE,
