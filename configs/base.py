@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
 
     config.data = ConfigDict(
         dict(
-            name="mnist",  # mnist | digits | tfds:NAME, of TensorFlow Datasets
+            name="mnist",  # mnist | digits | freyfaces | npz | idx | tfds:NAME
             dir="",  # may change; folder with the files; empty: $VAE_JAX_DATA_DIR
             path="",  # may change; npz, folder, idx: your own images
             image_size=(),  # height, width; empty: as they are

@@ -114,7 +114,10 @@ def test_the_sizes_are_said_on_the_console(ramp, caplog):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "mnits"}, "data.name: must be one of mnist, digits, got 'mnits'"),
+        (
+            {"name": "mnits"},
+            f"data.name: must be one of {', '.join(data.NAMES)}, got 'mnits'",
+        ),
         (
             {"binarize": "yes"},
             "data.binarize: must be one of none, threshold, static, dynamic, got 'yes'",

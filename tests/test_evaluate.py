@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_jax import evaluate, likelihoods, models, objectives
+from vae_jax import evaluate, likelihoods, models, objectives, pixels
 
 SHAPE = (6, 5, 1)
 IMAGES = np.random.default_rng(0).integers(0, 256, (23, *SHAPE)).astype(np.uint8)
@@ -120,7 +120,9 @@ def test_bits_per_dim_of_a_mass_and_of_densities():
 
 def test_pictures_show_probabilities(model, key, hparams):
     params, x = model.init(key), jnp.asarray(IMAGES, jnp.float32) / 255
-    (means,) = evaluate.posterior_means(model, params, np.asarray(x), hparams, 10)
+    (means,) = evaluate.posterior_means(
+        model, params, np.asarray(x), hparams, scale="unit", batch_size=10
+    )
     recons = evaluate.reconstruct(model, params, x, hparams)
     expected = jax.nn.sigmoid(model.decode(params, (jnp.asarray(means),), 1.0))
     np.testing.assert_allclose(recons, expected, rtol=1e-5)
@@ -129,3 +131,23 @@ def test_pictures_show_probabilities(model, key, hparams):
     samples = evaluate.sample_means(model, params, key, 9, hparams)
     assert samples.shape == (9, *SHAPE)
     assert ((samples > 0) & (samples < 1)).all()
+
+
+@pytest.mark.parametrize("scale", ["unit", "centred"])
+def test_posterior_means_are_those_of_the_scaled_images(model, key, hparams, scale):
+    params = model.init(key)
+    found = evaluate.posterior_means(
+        model, params, IMAGES, hparams, scale=scale, batch_size=10
+    )
+    x = pixels.to_float(jnp.asarray(IMAGES), scale)
+    expected = [latent.posterior.mean for latent in model.encode(params, x, None, 1.0)]
+    assert len(found) == len(expected) == 1
+    # float32: another batch size may mean another order of sums
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-4, atol=1e-5)
+
+
+def test_active_units_are_those_whose_mean_varies_enough():
+    signs = np.array([-1.0, 1.0] * 50)
+    # Variances 0, 0.0081, 0.0121 and 1, about means that do not matter.
+    means = signs[:, None] * [0.0, 0.09, 0.11, 1.0] + [0.0, 5.0, 5.0, -5.0]
+    assert evaluate.active_units(means) == 2

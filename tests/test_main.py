@@ -64,7 +64,7 @@ def test_a_command_that_makes_no_sense_is_refused_in_a_line(args, message, capsy
         ("model.z_dim=0", "model.z_dim: must be a whole number of at least 1 and"),
         ("model.channels=1,2.5", "got (1, 2.5)"),
         ("model.name=gan", "model.name: must be one of mlp, cnn, got 'gan'"),
-        ("data.name=cifar", "data.name: must be one of mnist, digits, got 'cifar'"),
+        ("data.name=cifar", "data.name: must be one of mnist, digits, freyfaces, "),
         ("data.batch_size=0", "data.batch_size: must be a whole number of at least 1"),
         ("loss.recon=mse", "loss.recon: must be one of bce, gaussian, got 'mse'"),
         ("loss.kl=exact", "loss.kl: must be one of analytic, mc, got 'exact'"),

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_jax import likelihoods, models, plots
+from vae_jax import evaluate, likelihoods, models, plots
 from vae_jax.plots import drawing
 
 ROWS = [{"epoch": 1, "split": "train", "elbo": -3.0, "recon": 2.0, "kl": 1.0}]
@@ -23,7 +23,10 @@ def setup(key, z_dim, shape=(8, 8, 1)):
 
 def of_run(folder, key, hparams, z_dim, labels=None, **changes):
     model, params, x = setup(key, z_dim, **changes)
-    plots.of_run(folder, model, params, hparams, x, labels, ROWS)
+    groups = evaluate.posterior_means(
+        model, params, np.asarray(x), hparams, scale="unit", batch_size=50
+    )
+    plots.of_run(folder, model, params, hparams, x, labels, groups, ROWS)
     return {path.stem for path in folder.iterdir()}
 
 

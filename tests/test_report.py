@@ -60,6 +60,14 @@ def test_sigma_is_reported_as_fixed_or_learned(hparams):
     assert report.sigma(model(), {"likelihood": {}}, hparams) == {}
 
 
+def test_active_units_are_counted_over_all_groups():
+    used = np.tile([[-1.0], [1.0]], (5, 3))
+    found = report.active_units((used, 0.0 * used))["active_units"]
+    assert (found["value"], found["unit"], found["n"]) == (3, "of 6 latents", 10)
+    assert found["groups"] == [3, 0]
+    assert "groups" not in report.active_units((used,))["active_units"]
+
+
 def test_the_table_shows_every_number_and_the_kind_of_bound(hparams):
     found = {
         "split": "test",
@@ -70,7 +78,10 @@ def test_the_table_shows_every_number_and_the_kind_of_bound(hparams):
         **evaluation(model("gaussian"), GREY),
     }
     found["numbers"] |= report.sigma(model("gaussian"), {"likelihood": {}}, hparams)
+    found["numbers"] |= report.active_units((np.zeros((2, 4)),))
     table = report.table(found)
+    assert " 0 " in table
+    assert "of 4 latents, n = 2" in table
     for part in ("digits, test split, best checkpoint, step 10 (epoch 2)", "-3.000"):
         assert part in table
     for part in ("+- 1.000", "nats per image, n = 2", "bits_per_dim", "sigma"):

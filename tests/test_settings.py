@@ -132,6 +132,20 @@ def test_a_missing_field_is_named():
         settings.check(config)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "rest"), [("image_size", (32, 32), ()), ("channels", 3, 0)]
+)
+def test_a_set_of_one_size_is_not_asked_for_another(field, value, rest):
+    config = base.get_config()
+    config.data[field] = value
+    with pytest.raises(ValueError, match=f"data.{field}: must be ") as caught:
+        settings.check(config)
+    assert str(caught.value) == (
+        f"data.{field}: must be {rest!r}, as they are, for data.name=mnist, "
+        f"got {value!r}"
+    )
+
+
 def test_binary_pixels_need_the_unit_scale():
     config = base.get_config()
     config.data.binarize, config.data.scale = "dynamic", "centred"

@@ -16,6 +16,9 @@ from vae_jax.contracts import Hparams, Model, Objective, Params
 KEY = 2_860_486_313  # not a seed that a user is likely to choose
 
 
+ACTIVE = 0.01  # variance of the posterior mean over images, above which a unit counts
+
+
 class Estimate(NamedTuple):
     """A mean over images and how far it may be off by the choice of images."""
 
@@ -109,21 +112,36 @@ def reconstruct(
 
 
 def posterior_means(
-    model: Model, params: Params, x: np.ndarray, hparams: Hparams, batch_size: int
-) -> tuple[Float[np.ndarray, "B Z"], ...]:
-    """The mean of every group of latents, in batches of bounded memory."""
+    model: Model,
+    params: Params,
+    images: np.ndarray,
+    hparams: Hparams,
+    *,
+    scale: str,
+    batch_size: int,
+) -> tuple[Float[np.ndarray, "N Z"], ...]:
+    """The mean of every group of latents for every image, which may lie on the host."""
 
     def of(batch, rows):
         del rows
-        return _posterior_means(model, params, batch, hparams)
+        return _posterior_means(model, scale, params, batch, hparams)
 
-    return in_batches(of, x, batch_size)
+    return in_batches(of, images, batch_size)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _posterior_means(model, params, x, hparams):
-    latents = model.encode(params, x, None, hparams.alpha)
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _posterior_means(model, scale, params, images, hparams):
+    latents = model.encode(params, pixels.to_float(images, scale), None, hparams.alpha)
     return tuple(latent.posterior.mean for latent in latents)
+
+
+def active_units(means: Float[np.ndarray, "N Z"]) -> int:
+    """How many latents know anything of the image: whose posterior mean varies.
+
+    Source:
+        Burda et al. 2016 (arXiv:1509.00519), section 5.2: Cov_x(E[z|x]) > 0.01.
+    """
+    return int((np.asarray(means, np.float64).var(axis=0) > ACTIVE).sum())
 
 
 @functools.partial(jax.jit, static_argnums=0)

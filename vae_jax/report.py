@@ -62,6 +62,25 @@ def sigma(model: Model, params: Params, hparams: Hparams) -> dict[str, Any]:
     }
 
 
+def active_units(groups: tuple[np.ndarray, ...]) -> dict[str, Any]:
+    """The number of latents in use, as a number of the table.
+
+    Args:
+        groups: the posterior means ``[N, Z]`` of each group of latents.
+    """
+    counts = [evaluate.active_units(means) for means in groups]
+    total = sum(means.shape[1] for means in groups)
+    found = {
+        "value": sum(counts),
+        "unit": f"of {total} latents",
+        "n": len(groups[0]),
+        "how": f"variance of the posterior mean over images above {evaluate.ACTIVE}",
+    }
+    if len(counts) > 1:
+        found["groups"] = counts
+    return {"active_units": found}
+
+
 def is_binary(images: np.ndarray) -> bool:
     """Whether every pixel is black or white."""
     white = 255 if images.dtype == np.uint8 else 1
@@ -80,12 +99,16 @@ def table(found: dict[str, Any]) -> str:
         spread = "" if error is None else f" +- {error:.3f}"
         count = f", n = {number['n']}" if "n" in number else ""
         value = number["value"]
-        shown = "not finite" if value is None else f"{value:.3f}"
+        shown = "not finite" if value is None else _shown(value)
         lines.append(f"  {name:<13}{shown:>10}{spread:<10} {number['unit']}{count}")
     lines.append(
         f"  bound_kind   {found['bound_kind']} ({BOUNDS[found['bound_kind']]})"
     )
     return "\n".join(lines)
+
+
+def _shown(value: float | int) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.3f}"
 
 
 def source(dataset: data.Dataset) -> dict[str, Any]:

@@ -293,11 +293,21 @@ def finish(session: Session, state: TrainState) -> None:
             terms, job.model, images, scale=config.data.scale, kl=config.loss.kl
         ),
     }
+    groups = evaluate.posterior_means(
+        job.model,
+        params,
+        images,
+        job.hparams,
+        scale=config.data.scale,
+        batch_size=config.eval.batch_size,
+    )
     found["numbers"] |= report.sigma(job.model, params, job.hparams)
+    found["numbers"] |= report.active_units(groups)
     experiment.write_json(folder / "eval.json", found)
     LOGGER.info("%s", report.table(found))
+    shown = tuple(means[:PICTURED] for means in groups)
     rows = experiment.read_rows(folder)
-    plots.of_run(folder / "plots", *pictured(session, params), rows)
+    plots.of_run(folder / "plots", *pictured(session, params), shown, rows)
     LOGGER.info("run directory: %s", folder)
 
 

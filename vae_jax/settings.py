@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+RESIZED = ("folder", "shapes", "tfds:")  # data sets that can be had in any size
 TINIEST = 1e-30  # of positive numbers; much smaller ones are 0 in float32
 
 
@@ -24,13 +25,13 @@ def one_of(*names: str) -> Rule:
     return Rule(lambda v: v in names, "one of " + ", ".join(names))
 
 
-def one_of_or_tfds(*names: str) -> Rule:
-    chosen = one_of(*names)
+def data_set(*names: str) -> Rule:
+    """One of ``names``, or anything that could be the name of a set of TFDS."""
 
     def allows(v):
-        return chosen.allows(v) or (isinstance(v, str) and v.startswith("tfds:"))
+        return v in names or (isinstance(v, str) and v.startswith("tfds:"))
 
-    return Rule(allows, f"{chosen.text} or tfds:NAME")
+    return Rule(allows, one_of(*names, "tfds:NAME").text)
 
 
 def whole(low: int, below: int = 2**31) -> Rule:
@@ -76,7 +77,7 @@ SWITCH = Rule(lambda v: isinstance(v, bool), "True or False")
 RULES = {
     "exp_name": NAME,
     "seed": whole(0, below=2**32),  # JAX's keys would take a larger one modulo this
-    "data.name": one_of_or_tfds("mnist", "digits"),
+    "data.name": data_set("mnist", "digits", "freyfaces", "npz", "idx"),
     "data.dir": TEXT,
     "data.path": TEXT,
     "data.image_size": SIZE,
@@ -152,6 +153,13 @@ def check(config: Any) -> None:
         rule = RULES[field]
         if not rule.allows(value):
             raise ValueError(f"{field}: must be {rule.text}, got {value!r}")
+    for field in ("image_size", "channels"):
+        value = config.data[field]
+        if value and not config.data.name.startswith(RESIZED):
+            raise ValueError(
+                f"data.{field}: must be {value * 0!r}, as they are, for "
+                f"data.name={config.data.name}, got {value!r}"
+            )
     if config.data.binarize != "none" and config.data.scale != "unit":
         raise ValueError(
             "data.scale: must be unit when data.binarize makes pixels 0 or 1, "

@@ -76,6 +76,11 @@ def _check_split(where: str, split: Split, num_factors: int) -> None:
             f"{where}: images must be [N, H, W, C] and not empty, "
             f"got shape {images.shape}"
         )
+    if images.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"{where}: images must have 1 or 3 channels, on the last axis, "
+            f"got shape {images.shape}"
+        )
     if images.dtype == np.float32:
         low, high = images.min(), images.max()
         if not (low >= 0 and high <= 1):  # NaN is neither

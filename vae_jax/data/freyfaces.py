@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from vae_jax.data import cache, download, npz, search
 from vae_jax.data.dataset import Raw, Split, Unavailable
 
-Faces = UInt8[np.ndarray, "1965 28 20"]
+Faces = UInt8[np.ndarray, "N 28 20"]
 
 NAME = "frey_rawface.mat"
 FILE_SHA256 = "265a83a23adb081755cd3de375509828e690324d1d60f076b8ecebc840d59c64"

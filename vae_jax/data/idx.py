@@ -14,9 +14,10 @@ import zlib
 import numpy as np
 from jaxtyping import UInt8
 
+from vae_jax.data import streams
+
 MAGIC = b"\x00\x00\x08"  # two zeros, then the type code of unsigned bytes
 GZIP_MAGIC = b"\x1f\x8b"
-CHUNK = 1 << 20
 MAX_BYTES = 1 << 30  # MNIST's largest file holds 47 MB, EMNIST's 550 MB
 
 
@@ -59,19 +60,10 @@ def _parse(stream: io.BufferedIOBase, path: pathlib.Path) -> np.ndarray:
         raise ValueError(
             f"{path}: must hold at most {MAX_BYTES} bytes, got a header of {shape}"
         )
-    data = _read_at_most(stream, count + 1)
+    data = streams.read_up_to(stream, count + 1)
     if len(data) != count:
         got = f"only {len(data)}" if len(data) < count else "more"
         raise ValueError(
             f"{path}: must hold {count} bytes after its header {shape}, got {got}"
         )
-    return np.frombuffer(data, np.uint8).reshape(shape)
-
-
-def _read_at_most(stream: io.BufferedIOBase, limit: int) -> bytes:
-    # In chunks: one read(limit) would allocate whatever a false header promises.
-    chunks = []
-    while limit > 0 and (chunk := stream.read(min(CHUNK, limit))):
-        chunks.append(chunk)
-        limit -= len(chunk)
-    return b"".join(chunks)
+    return data.reshape(shape)

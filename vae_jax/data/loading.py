@@ -5,7 +5,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vae_jax.data import binarization, digits, mnist, tfds_source
+from vae_jax.data import (
+    binarization,
+    digits,
+    freyfaces,
+    mnist,
+    own_idx,
+    own_npz,
+    tfds_source,
+)
 from vae_jax.data.dataset import Dataset, Raw, Split, Wanted, check
 
 log = logging.getLogger("vae_jax")
@@ -13,8 +21,11 @@ log = logging.getLogger("vae_jax")
 LOADERS = {
     "mnist": lambda wanted: mnist.load(wanted.directory),
     "digits": lambda wanted: digits.load(),
+    "freyfaces": lambda wanted: freyfaces.load(wanted.directory),
+    "npz": lambda wanted: own_npz.load(wanted.path),
+    "idx": lambda wanted: own_idx.load(wanted.path),
 }
-NAMES = tuple(LOADERS)
+NAMES = (*LOADERS, tfds_source.PREFIX + "NAME")
 BINARIZE = ("none", "threshold", "static", "dynamic")
 
 TRAIN_STREAM, TEST_STREAM, VALID_STREAM = range(3)
@@ -36,7 +47,7 @@ def load(
     every call; the test images depend on neither ``valid_size`` nor ``limit``.
 
     Args:
-        name: one of ``NAMES``, or a set of TensorFlow Datasets: "tfds:NAME".
+        name: one of ``NAMES``; for "tfds:NAME" a set of TensorFlow Datasets.
         wanted: what the source is asked for; its folders are never written to.
         valid_size: how many of the last training images become the validation part,
             where the source has none of its own; -1: a tenth.
@@ -64,10 +75,8 @@ def load(
 def _check_arguments(
     name: str, valid_size: int, test_size: int, binarize: str, limit: int
 ) -> None:
-    if name not in NAMES and not name.startswith(tfds_source.PREFIX):
-        raise ValueError(
-            f"data.name: must be one of {', '.join(NAMES)} or tfds:NAME, got {name!r}"
-        )
+    if name not in LOADERS and not name.startswith(tfds_source.PREFIX):
+        raise ValueError(f"data.name: must be one of {', '.join(NAMES)}, got {name!r}")
     if binarize not in BINARIZE:
         choices = ", ".join(BINARIZE)
         raise ValueError(f"data.binarize: must be one of {choices}, got {binarize!r}")
@@ -86,6 +95,10 @@ def _loader(name: str) -> Callable[[Wanted], Raw]:
 def _hold_out(name: str, raw: Raw, test_size: int, seed: int) -> Raw:
     """The same set in a random order, the first images for the test."""
     count = len(raw.train.images)
+    if count < 2:
+        raise ValueError(
+            f"{name}: must have 2 images or more, to train on and to test, got {count}"
+        )
     size = _tenth_of(count) if test_size == TENTH else test_size
     if not 0 < size < count:
         raise ValueError(

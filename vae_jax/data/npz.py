@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from vae_jax.data import streams
+
 MAX_BYTES = 1 << 30  # of one array; MNIST's largest has 47 MB
 
 
@@ -28,6 +30,19 @@ def read(path: pathlib.Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
         raise ValueError(
             f"{path}: must hold the plain arrays {', '.join(keys)}, got {error}"
         ) from error
+
+
+def names(path: pathlib.Path) -> list[str]:
+    """The names of the arrays, in the file's order.
+
+    Raises:
+        ValueError: if the file cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [n.removesuffix(".npy") for n in archive.namelist()]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: must be a whole npz file, got {error}") from error
 
 
 def write(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -57,7 +72,8 @@ def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
             raise ValueError(f"format {version} in {name}")
         header = np.lib.format.read_array_header_1_0(stream)
         shape, fortran_order, dtype = header
-        # np.load allocates what the header says; this takes only what is there, and
-        # refuses Python objects.
-        data = np.frombuffer(stream.read(), dtype)
-    return data.reshape(shape, order="F" if fortran_order else "C")
+        if dtype.hasobject:
+            raise ValueError(f"Python objects in {name}")
+        # np.load allocates what the header says; this takes only what is there.
+        data = streams.read_up_to(stream, size)
+    return data.view(dtype).reshape(shape, order="F" if fortran_order else "C")

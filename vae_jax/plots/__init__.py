@@ -17,7 +17,6 @@ __all__ = ["of_epoch", "of_run", "samples"]
 NUM_RECONSTRUCTIONS = 30
 NUM_SAMPLES = 64
 NUM_PATHS, PATH_LENGTH = 8, 12
-ENCODED_AT_ONCE = 250
 MANIFOLD_SIDE = 20
 KEY = evaluate.KEY
 
@@ -48,6 +47,7 @@ def of_run(
     hparams: Hparams,
     x: Float[Array, "N H W C"],
     labels: Int[np.ndarray, " N"] | None,
+    groups: tuple[Float[np.ndarray, "N Z"], ...],
     rows: list[dict],
 ) -> None:
     """All pictures of a trained model.
@@ -57,16 +57,15 @@ def of_run(
         model: the model.
         params: what to show.
         hparams: of the run.
-        x: test images; the first are reconstructed, all are encoded.
+        x: test images, of which the first are reconstructed.
         labels: their classes, if they have any.
+        groups: the means of their posteriors, one array for each group of latents.
         rows: of ``metrics.jsonl``.
     """
     _reconstructions(folder / "reconstructions.png", model, params, hparams, x)
     _samples(folder / "samples.png", model, params, hparams)
     drawing.curves(folder / "curves.png", rows)
 
-    x = np.asarray(x)
-    groups = evaluate.posterior_means(model, params, x, hparams, ENCODED_AT_ONCE)
     drawing.latent_space(folder / "latent_space.png", groups[0], labels)
     if len(x) > 1:
         between = _interpolations(model, params, hparams, groups)

@@ -1,0 +1,99 @@
+"""The user's own images in one ``.npz`` file."""
+
+import pathlib
+
+import numpy as np
+
+from vae_jax.data import npz
+from vae_jax.data.dataset import Raw, Split
+
+PARTS = ("train", "valid", "test")
+LAYOUTS = (
+    "images [N, H, W] or [N, H, W, C], with labels [N] if there are any, and perhaps "
+    "train, valid and test: the rows of each part; or train, valid and test with the "
+    "images of each part themselves, and train_labels and so on"
+)
+
+
+def load(path: str | None) -> Raw:
+    """The parts that the file says there are; with none said, all is for training.
+
+    Args:
+        path: of the file. uint8 stays uint8, floats become float32, bool is black and
+            white. Python objects are never unpickled.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        TypeError: if an array is of a wrong kind.
+        ValueError: if the file is damaged, or does not hold what it should.
+    """
+    file = pathlib.Path(path or "").expanduser()
+    if not path or not file.is_file():
+        raise FileNotFoundError(
+            f"data.path: must name an npz file for data.name=npz, got {path or ''!r}"
+        )
+    names = npz.names(file)
+    source = f"npz {file}"
+    if "images" in names:
+        whole = _split(file, names, "images", "labels")
+        chosen = [part for part in PARTS if part in names]
+        if not chosen:
+            return Raw(source, whole)
+        parts = {part: _chosen(file, whole, part) for part in chosen}
+    else:
+        chosen = [part for part in PARTS if part in names]
+        parts = {p: _split(file, names, p, f"{p}_labels") for p in chosen}
+    if "train" not in parts:
+        raise ValueError(f"{file}: must hold {LAYOUTS}; got {', '.join(names)}")
+    return Raw(source, **parts)
+
+
+def _split(
+    file: pathlib.Path, names: list[str], images_key: str, labels_key: str
+) -> Split:
+    images = _images(f"{file}: {images_key}", npz.read(file, (images_key,)))
+    if labels_key not in names:
+        return Split(images, None)
+    labels = npz.read(file, (labels_key,))[labels_key]
+    if labels.dtype.kind not in "iu":
+        raise TypeError(
+            f"{file}: {labels_key} must be whole numbers, got {labels.dtype}"
+        )
+    return Split(images, labels.astype(np.int32))
+
+
+def _images(what: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    (images,) = arrays.values()
+    if images.ndim not in (3, 4):
+        raise ValueError(
+            f"{what}: must be [N, H, W] or [N, H, W, C], got shape {images.shape}"
+        )
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.dtype == bool:
+        return np.where(images, np.uint8(255), np.uint8(0))
+    if images.dtype.kind == "f":
+        return images.astype(np.float32, copy=False)
+    if images.dtype != np.uint8:
+        raise TypeError(
+            f"{what}: must be uint8, or float in [0, 1], or bool, got {images.dtype}"
+        )
+    return images
+
+
+def _chosen(file: pathlib.Path, whole: Split, part: str) -> Split:
+    """The rows of ``whole`` that make a part."""
+    rows = npz.read(file, (part,))[part]
+    count = len(whole.images)
+    if rows.dtype.kind not in "iu" or rows.ndim != 1:
+        raise TypeError(
+            f"{file}: {part}: must be whole numbers [N], the rows of images that make "
+            f"the part, got {rows.dtype} {rows.shape}"
+        )
+    if len(rows) and not (rows.min() >= 0 and rows.max() < count):
+        raise ValueError(
+            f"{file}: {part}: must be rows 0 to {count - 1} of images, "
+            f"got {rows.min()} to {rows.max()}"
+        )
+    labels = None if whole.labels is None else whole.labels[rows]
+    return Split(whole.images[rows], labels)
