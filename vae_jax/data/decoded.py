@@ -1,7 +1,11 @@
-"""Decoded images, kept in the cache: decoding takes seconds, reading them does not."""
+"""Stand-in: arrays that take long to make, made once and then cached."""
 
+import hashlib
 import logging
-from collections.abc import Callable
+import os
+import pathlib
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -14,29 +18,31 @@ log = logging.getLogger("vae_jax")
 def once(
     kind: str, fingerprint: str, decode: Callable[[], dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """What ``decode`` returned when this was first asked for; else what it returns.
-
-    Args:
-        kind: of what is decoded; part of the file's name.
-        fingerprint: of everything that the result depends on; part of the file's name.
-        decode: makes the arrays.
-    """
-    name = f"decoded/{kind}-{fingerprint}.npz"
+    """The arrays of the cache's file, else those of ``decode``, which go there."""
+    name = f"{kind}/{fingerprint}.npz"
     try:
         _, arrays = cache.take(name, _read)
-    except Unavailable as error:
-        log.info("%s: %s", kind, error)
+    except Unavailable:
+        arrays = decode()
+        cache.keep(name, arrays, kind)
     else:
-        log.info("%s: decoded before, read from the cache", kind)
-        return arrays
-    arrays = decode()
-    cache.keep(name, arrays, kind)
+        log.info("%s: read from the cache, %s", kind, cache.path(name))
     return arrays
 
 
-def _read(path) -> dict[str, np.ndarray]:
+def fingerprint(paths: Iterable[pathlib.Path], *extra: Any) -> str:
+    """sha256, in hex, of what tells that files and options are still the same."""
+    content = hashlib.sha256(repr(extra).encode())
+    for path in paths:
+        stat = path.stat()
+        entry = os.path.abspath(path), stat.st_size, stat.st_mtime_ns
+        content.update(repr(entry).encode())
+    return content.hexdigest()
+
+
+def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
-    except Exception as error:  # a stand-in
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: must be a whole npz file, got {error}") from error

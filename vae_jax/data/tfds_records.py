@@ -145,7 +145,7 @@ def _image_key(builder: Builder) -> str:
         return "image"
     if len(images) == 1:
         return images[0]
-    listed = ", ".join(f"{key}: {type(f).__name__}" for key, f in kinds.items())
+    listed = ", ".join(f"{key}: {type(f).__name__}" for key, f in sorted(kinds.items()))
     raise ValueError(
         f"{builder.data_dir}: must have one feature of kind Image, or one named image, "
         f"of bytes, got {listed or features}"

@@ -24,6 +24,7 @@ Builder = Any  # a tfds.core.DatasetBuilder
 
 PREFIX = "tfds:"
 SOURCE = "tfds "  # how every source starts
+KIND = "tfds_decoded"  # beside the prepared sets in the cache, which are in "tfds"
 NAME = re.compile(r"([A-Za-z]\w*)(/[\w+.-]+)?(:\d+\.\d+\.\d+)?")
 # Of the sorted rows of one label and 784 pixels: TFDS has an order of its own.
 SHA256 = {
@@ -140,8 +141,9 @@ def read(
             _verify(builder, arrays if as_they_are else _decode(builder, None, 0))
         return arrays
 
-    fingerprint = _fingerprint(folder, image_size, channels)
-    arrays = decoded.once("tfds", fingerprint, decode)
+    files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    fingerprint = decoded.fingerprint(files, image_size, channels)
+    arrays = decoded.once(KIND, fingerprint, decode)
     splits = {
         part: Split(arrays[f"{part}_images"], arrays.get(f"{part}_labels"))
         for part in tfds_records.PARTS
@@ -183,15 +185,3 @@ def _verify(builder: Builder, arrays: dict[str, np.ndarray]) -> None:
                 f"labels, sha256 of their sorted rows {wanted}, got other data, "
                 f"sha256 {got}"
             )
-
-
-def _fingerprint(
-    folder: pathlib.Path, image_size: tuple[int, int] | None, channels: int
-) -> str:
-    """Changes whenever a file of the set does, or what is asked for."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    seen = [
-        (str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns)
-        for p in files
-    ]
-    return hashlib.sha256(repr((seen, image_size, channels)).encode()).hexdigest()
