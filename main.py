@@ -15,6 +15,7 @@ import pathlib
 import re
 import signal
 import sys
+import traceback
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -23,6 +24,7 @@ from vae_jax import settings
 
 ROOT = pathlib.Path(__file__).parent
 FIELD = re.compile(r"^--?(?:no)?config\.([^=\s]*)", re.MULTILINE)
+CONFIG = re.compile(r"^--?config(?:=|\n)(.*)", re.MULTILINE)
 MODES = ("train", "eval", "sample")
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
@@ -87,14 +89,28 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
     try:
         extra = args(argv)[1:]
         config = args.config
-    except flags.Error:
-        raise
     except Exception as error:  # whatever the code of a config file may raise
-        raise ValueError(f"--config: {type(error).__name__}: {error}") from error
+        raise ValueError(without_trace(error, argv)) from error
     if extra:
         raise ValueError(f"arguments: must all be flags, got {' '.join(extra)}")
     settings.check(config)
     return args, config
+
+
+def without_trace(error: Exception, argv: list[str]) -> str:
+    """What went wrong with the flags, and where if it was in a config file's code."""
+    text = str(error)
+    if not isinstance(error, flags.Error):
+        text = "".join(traceback.format_exception(error))
+    head, found, trace = text.partition("Traceback (most recent call last):")
+    if not found:
+        return head
+    name = CONFIG.findall("\n".join(argv))[-1].split(":")[0]
+    lines = re.findall(rf'File "[^"]*{re.escape(name)}", line (\d+)', trace)
+    where = f"{name}, line {lines[-1]}" if lines else name
+    reason = re.split(r"\n(?=\w)", trace.strip())[-1]  # its last part that is not code
+    reason = reason.replace("\\n", " ").replace("\\'", "'").replace("\n", " ")
+    return f"--config: {where}: {reason}"
 
 
 def known_flags() -> flags.FlagValues:

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from vae_jax.data import npz
+from vae_jax.data import npz, streams
 
 ARRAYS = {"x": np.arange(1000, dtype=np.uint8).reshape(10, 100), "y": np.arange(3)}
 
@@ -19,6 +19,38 @@ def test_numpy_s_own_files_are_read(tmp_path, save):
     found = npz.read(tmp_path / "file.npz", ("x", "y", "z"))
     assert list(found) == ["x", "y", "z"]
     np.testing.assert_equal(found, {**ARRAYS, "z": ARRAYS["x"].T})
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+@pytest.mark.parametrize("array", [ARRAYS["x"], ARRAYS["x"][:0], np.float32(3)])
+def test_every_version_of_numpy_s_format_is_read(tmp_path, version, array):
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, np.asarray(array), version)
+    (tmp_path / "file.npz").write_bytes(with_member(stream.getvalue()))
+    np.testing.assert_equal(npz.read(tmp_path / "file.npz", ("x",)), {"x": array})
+
+
+def test_arrays_are_read_only_and_larger_than_a_chunk(tmp_path, monkeypatch):
+    monkeypatch.setattr(streams, "CHUNK", 7)
+    npz.write(tmp_path / "file.npz", ARRAYS)
+    found = npz.read(tmp_path / "file.npz", ("x", "y"))
+    np.testing.assert_equal(found, ARRAYS)
+    assert not any(array.flags.writeable for array in found.values())
+
+
+def test_names_are_those_of_the_arrays_in_their_order(tmp_path):
+    path = tmp_path / "file.npz"
+    npz.write(path, {"z": np.zeros(3), "a b": np.zeros(3)})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("notes.txt", "no array")
+    assert npz.names(path) == ("z", "a b")
+
+
+def test_names_of_what_is_no_npz_file_are_refused(tmp_path):
+    (tmp_path / "file.npz").write_bytes(whole()[:-30])
+    for name in ("file.npz", "absent.npz"):
+        with pytest.raises(ValueError, match=f"{name}: must be a whole npz file, got"):
+            npz.names(tmp_path / name)
 
 
 def test_write_makes_the_folder_and_leaves_only_the_file(tmp_path):
@@ -64,14 +96,35 @@ def npy(array, **changes):
     return stream.getvalue() + array.tobytes()
 
 
-OBJECTS = io.BytesIO()
-np.save(OBJECTS, np.array([print], dtype=object))
+def objects(dtype):
+    """An array that numpy would have to unpickle."""
+    stream = io.BytesIO()
+    np.save(stream, np.zeros(2, dtype))
+    return stream.getvalue()
+
+
 FLIPPED = bytearray(whole())
 FLIPPED[500] ^= 1
 ZIPPED = io.BytesIO()
 np.savez_compressed(ZIPPED, **ARRAYS)
 MANGLED = bytearray(ZIPPED.getvalue())
 MANGLED[60:80] = b"\xff" * 20  # no such deflate block
+
+
+def from_the_future():
+    """An archive whose directory asks for version 99 of the zip format."""
+    content = bytearray(whole())
+    content[content.index(b"PK\x01\x02") + 6] = 99
+    return bytes(content)
+
+
+def with_less_than_promised():
+    """A zipped array without its last bytes, whose size in the directory is whole."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", npy(ARRAYS["x"])[:-10])
+        archive.getinfo("x.npy").file_size += 10
+    return stream.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -82,9 +135,19 @@ MANGLED[60:80] = b"\xff" * 20  # no such deflate block
         (bytes(FLIPPED), "must be a whole npz file, got Bad CRC-32"),
         (bytes(MANGLED), "must be a whole npz file, got Error -3 while decompressing"),
         (with_member(b""), "must hold the plain arrays x, got "),
-        (with_member(OBJECTS.getvalue()), "must hold the plain arrays x, got "),
+        (
+            with_member(objects(object)),
+            "must hold the plain arrays x, got Python objects in x.npy",
+        ),
+        (
+            with_member(objects("i4, O")),
+            "must hold the plain arrays x, got Python objects in x.npy",
+        ),
         (with_member(npy(ARRAYS["x"], shape=(10, 99))), "cannot reshape"),
         (with_member(npy(ARRAYS["x"], shape=(1 << 40,))), "cannot reshape"),
+        (from_the_future(), "must be a whole npz file, got zip file version 9.9"),
+        (with_member(npy(ARRAYS["x"]).replace(b"}", b"{")), "plain arrays x, got "),
+        (with_less_than_promised(), "cannot reshape array of size 990"),
         (with_member(b"\x93NUMPY\x09\x00"), "got format (9, 0) in x.npy"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -104,12 +167,22 @@ def test_a_key_that_is_absent_is_named(tmp_path):
         npz.read(tmp_path / "file.npz", ("x", "z"))
 
 
-def test_a_member_too_large_is_refused_before_it_is_read(tmp_path, monkeypatch):
+def test_a_member_too_large_is_refused_before_it_is_read(tmp_path):
     np.savez_compressed(tmp_path / "file.npz", x=np.zeros(10_000_000, np.uint8))
-    monkeypatch.setattr(npz, "MAX_BYTES", 1_000_000)
     tracemalloc.start()
     with pytest.raises(ValueError, match=r"10000128 bytes in x\.npy, more than 100000"):
-        npz.read(tmp_path / "file.npz", ("x",))
+        npz.read(tmp_path / "file.npz", ("x",), max_bytes=1_000_000)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1_000_000
+    found = npz.read(tmp_path / "file.npz", ("x",), max_bytes=None)
+    assert found["x"].shape == (10_000_000,)
+
+
+def test_an_array_is_held_once_while_it_is_read(tmp_path):
+    npz.write(tmp_path / "file.npz", {"x": np.zeros(50_000_000, np.uint8)})
+    tracemalloc.start()
+    npz.read(tmp_path / "file.npz", ("x",), max_bytes=None)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60_000_000

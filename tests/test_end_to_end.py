@@ -10,6 +10,8 @@ import time
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
+from PIL import Image
 
 import main
 from vae_jax import assembly
@@ -300,6 +302,65 @@ def test_the_same_seed_gives_the_same_run_and_another_one_does_not(whole, tmp_pa
     assert rows(other) != rows(again)
     # The split does not depend on the training seed.
     assert result(other)["data"] == result(again)["data"]
+
+
+TINY = [
+    "--config.train.epochs=1",
+    "--config.data.batch_size=16",
+    "--config.data.valid_size=8",
+    "--config.data.test_size=8",
+    "--config.model.z_dim=2",
+    *SMALL[2:],
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "recon"), [("shapes_mlp", "gaussian"), ("shapes_cnn", "bce")]
+)
+def test_colour_goes_all_the_way(name, recon, tmp_path):
+    args = [
+        f"--config=configs/{name}.py",
+        f"--workdir={tmp_path / 'run'}",
+        f"--config.loss.recon={recon}",
+        "--config.data.image_size=8,12",
+        "--config.data.num_images=48",
+        *TINY,
+    ]
+    assert main.main(["main.py", *args]) == 0
+    found = result(tmp_path / "run")
+    assert found["data"]["image_shape"] == [8, 12, 3]
+    assert np.isfinite(found["numbers"]["elbo"]["value"])
+    for picture in ("reconstructions", "samples", "interpolations", "manifold"):
+        pixels = imread(tmp_path / "run" / "plots" / f"{picture}.png")[..., :3]
+        assert (np.ptp(pixels, axis=-1) > 0).any(), f"no colour in {picture}.png"
+    command = ["main.py", "--mode=sample", f"--workdir={tmp_path / 'run'}", "--num=3"]
+    assert main.main(command) == 0
+    images = np.load(tmp_path / "run" / "samples" / "samples_3_seed0.npy")
+    assert images.shape == (3, 8, 12, 3)
+
+
+def test_a_folder_of_images_of_all_kinds_trains(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        shape = (9 + i, 12, 3)[: 2 + i % 2]
+        path = tmp_path / "photos" / "ab"[i % 2] / f"{i}{('.png', '.JPG')[i % 2]}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(path)
+    args = [
+        "--config=configs/shapes_mlp.py",
+        "--config.data.name=folder",
+        f"--config.data.path={tmp_path / 'photos'}",
+        f"--workdir={tmp_path / 'run'}",
+        "--config.data.image_size=()",
+        *TINY,
+    ]
+    assert main.main(["main.py", *args]) == 2
+    assert "--config.data.image_size=H,W scales" in capsys.readouterr().err
+    assert main.main(["main.py", *args, "--config.data.image_size=8,8"]) == 0
+    found = result(tmp_path / "run")
+    assert found["data"]["source"] == f"files in {tmp_path / 'photos'}"
+    assert found["data"]["image_shape"] == [8, 8, 3]
 
 
 @pytest.mark.parametrize("path", ["mnist"])

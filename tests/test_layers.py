@@ -8,8 +8,8 @@ import pytest
 import vae_jax
 
 LAYERS = [
-    {"contracts", "losses", "pixels", "sampling", "settings"},
-    {"data", "likelihoods", "models", "objectives"},
+    {"contracts", "growth", "losses", "pixels", "sampling", "settings"},
+    {"data", "groups", "likelihoods", "models", "objectives"},
     {"evaluate", "train"},
     {
         "assembly",
@@ -32,7 +32,8 @@ ONLY_IN = {
     "matplotlib": {"plots"},
     "tensorboardX": {"tensorboard"},
     "tensorflow_datasets": {"data"},
-    "tqdm": {"progress"},
+    "PIL": {"data"},
+    "tqdm": {"data", "progress"},
     "urllib": {"data"},
 }
 

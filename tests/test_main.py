@@ -54,6 +54,30 @@ def test_a_command_that_makes_no_sense_is_refused_in_a_line(args, message, capsy
 
 
 @pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("config.model.zdim = 3", 'Did you mean "z_dim" instead of "zdim"?'),
+        ('config.model.z_dim = "x"', "TypeError: Could not override field 'z_dim'"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("return 3", "get_config(): must return a ConfigDict, got 3"),
+        ("import no_such_module", "No module named 'no_such_module'"),
+    ],
+)
+def test_a_mistake_in_a_config_file_is_said_in_a_line(tmp_path, line, message, capsys):
+    path = tmp_path / "mine.py"
+    head = (
+        "from configs import base\ndef get_config():\n    config = base.get_config()\n"
+    )
+    path.write_text(f"{head}    config.lock()\n    {line}\n    return config\n")
+    assert run(f"--config={path}") == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert len(err.splitlines()) == 1
+    if "ConfigDict" not in message:
+        assert err.startswith(f"main.py: --config: {path}, line 5: ")
+
+
+@pytest.mark.parametrize(
     ("override", "message"),
     [
         ("model.zdim=3", "model.zdim: no such field; did you mean model.z_dim?"),

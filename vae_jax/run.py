@@ -316,7 +316,9 @@ def pictured(session: Session, params) -> tuple:
     job = session.job
     images, labels = job.dataset.test
     x = pixels.to_float(jax.device_put(images[:PICTURED]), session.config.data.scale)
-    labels = None if labels is None else labels[:PICTURED]
+    if labels is not None:
+        # Of several factors, the first is shown.
+        labels = labels[:PICTURED].reshape(len(x), -1)[:, 0]
     return job.model, params, job.hparams, x, labels
 
 

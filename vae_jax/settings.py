@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+DATA = ("mnist", "digits", "freyfaces", "shapes", "npz", "idx", "folder")
 RESIZED = ("folder", "shapes", "tfds:")  # data sets that can be had in any size
 TINIEST = 1e-30  # of positive numbers; much smaller ones are 0 in float32
 
@@ -77,7 +78,7 @@ SWITCH = Rule(lambda v: isinstance(v, bool), "True or False")
 RULES = {
     "exp_name": NAME,
     "seed": whole(0, below=2**32),  # JAX's keys would take a larger one modulo this
-    "data.name": data_set("mnist", "digits", "freyfaces", "npz", "idx"),
+    "data.name": data_set(*DATA),
     "data.dir": TEXT,
     "data.path": TEXT,
     "data.image_size": SIZE,

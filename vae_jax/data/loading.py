@@ -8,10 +8,12 @@ import numpy as np
 from vae_jax.data import (
     binarization,
     digits,
+    folder,
     freyfaces,
     mnist,
     own_idx,
     own_npz,
+    shapes,
     tfds_source,
 )
 from vae_jax.data.dataset import Dataset, Raw, Split, Wanted, check
@@ -22,8 +24,10 @@ LOADERS = {
     "mnist": lambda wanted: mnist.load(wanted.directory),
     "digits": lambda wanted: digits.load(),
     "freyfaces": lambda wanted: freyfaces.load(wanted.directory),
+    "shapes": shapes.load,
     "npz": lambda wanted: own_npz.load(wanted.path),
     "idx": lambda wanted: own_idx.load(wanted.path),
+    "folder": folder.load,
 }
 NAMES = (*LOADERS, tfds_source.PREFIX + "NAME")
 BINARIZE = ("none", "threshold", "static", "dynamic")

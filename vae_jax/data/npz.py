@@ -1,48 +1,63 @@
 """Arrays in ``.npz`` files, read without trust and written without half-files."""
 
+import contextlib
 import os
 import pathlib
 import tempfile
+import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from vae_jax.data import streams
 
 MAX_BYTES = 1 << 30  # of one array; MNIST's largest has 47 MB
+SUFFIX = ".npy"
+NOT_WHOLE = (OSError, EOFError, NotImplementedError, zlib.error, zipfile.BadZipFile)
+# 3.0 is 2.0 with field names in UTF-8, and plain arrays have no fields.
+HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+    (3, 0): np.lib.format.read_array_header_2_0,
+}
 
 
-def read(path: pathlib.Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
+def names(path: pathlib.Path) -> tuple[str, ...]:
+    """What the arrays in the file are called, in their order; none is read.
+
+    Raises:
+        ValueError: if the file cannot be read or is no npz file.
+    """
+    with _opened(path) as archive:
+        members = archive.namelist()
+    return tuple(n.removesuffix(SUFFIX) for n in members if n.endswith(SUFFIX))
+
+
+def read(
+    path: pathlib.Path, keys: Sequence[str], max_bytes: int | None = MAX_BYTES
+) -> dict[str, np.ndarray]:
     """The arrays named ``keys``; read-only.
 
-    Raises:
-        ValueError: if the file cannot be read, lacks a key or is damaged.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {key: _member(archive, f"{key}.npy") for key in keys}
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: must be a whole npz file, got {error}") from error
-    except (KeyError, ValueError, RuntimeError) as error:
-        # RuntimeError is what zipfile says of passwords and unknown compressions.
-        raise ValueError(
-            f"{path}: must hold the plain arrays {', '.join(keys)}, got {error}"
-        ) from error
-
-
-def names(path: pathlib.Path) -> list[str]:
-    """The names of the arrays, in the file's order.
+    Args:
+        path: of the file.
+        keys: of the arrays; no other is looked at.
+        max_bytes: that one array may have, as it may be zipped; None: any number.
 
     Raises:
-        ValueError: if the file cannot be read.
+        ValueError: if the file cannot be read, lacks a key, is damaged or too large, or
+            if an array holds Python objects.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return [n.removesuffix(".npy") for n in archive.namelist()]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: must be a whole npz file, got {error}") from error
+    with _opened(path) as archive:
+        try:
+            return {key: _member(archive, f"{key}{SUFFIX}", max_bytes) for key in keys}
+        except (KeyError, ValueError, RuntimeError, tokenize.TokenError) as error:
+            # RuntimeError is what zipfile says of passwords and unknown compressions,
+            # TokenError what numpy lets through when it repairs Python 2's headers.
+            raise ValueError(
+                f"{path}: must hold the plain arrays {', '.join(keys)}, got {error}"
+            ) from error
 
 
 def write(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -62,18 +77,26 @@ def write(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
         raise
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+@contextlib.contextmanager
+def _opened(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except NOT_WHOLE as error:
+        raise ValueError(f"{path}: must be a whole npz file, got {error}") from error
+
+
+def _member(archive: zipfile.ZipFile, name: str, max_bytes: int | None) -> np.ndarray:
     size = archive.getinfo(name).file_size
-    if size > MAX_BYTES:
-        raise ValueError(f"{size} bytes in {name}, more than {MAX_BYTES}")
+    if max_bytes is not None and size > max_bytes:
+        raise ValueError(f"{size} bytes in {name}, more than {max_bytes}")
     with archive.open(name) as stream:
         version = np.lib.format.read_magic(stream)
-        if version != (1, 0):
+        if version not in HEADERS:
             raise ValueError(f"format {version} in {name}")
-        header = np.lib.format.read_array_header_1_0(stream)
-        shape, fortran_order, dtype = header
+        shape, fortran_order, dtype = HEADERS[version](stream)
         if dtype.hasobject:
             raise ValueError(f"Python objects in {name}")
         # np.load allocates what the header says; this takes only what is there.
-        data = streams.read_up_to(stream, size)
+        data = streams.read_up_to(stream, size - stream.tell())
     return data.view(dtype).reshape(shape, order="F" if fortran_order else "C")

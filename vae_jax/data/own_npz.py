@@ -49,9 +49,11 @@ def load(path: str | None) -> Raw:
 
 
 def _split(
-    file: pathlib.Path, names: list[str], images_key: str, labels_key: str
+    file: pathlib.Path, names: tuple[str, ...], images_key: str, labels_key: str
 ) -> Split:
-    images = _images(f"{file}: {images_key}", npz.read(file, (images_key,)))
+    images = _images(
+        f"{file}: {images_key}", npz.read(file, (images_key,), max_bytes=None)
+    )
     if labels_key not in names:
         return Split(images, None)
     labels = npz.read(file, (labels_key,))[labels_key]

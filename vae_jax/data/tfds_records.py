@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 from PIL import Image
 
-from vae_jax.data import decoding, tfrecord
+from vae_jax.data import counting, decoding, tfrecord
 
 Builder = Any  # a tfds.core.DatasetBuilder
 Feature = Any  # a tfds.features.FeatureConnector
@@ -39,7 +39,9 @@ def split(
     """
     count = builder.info.splits[name].num_examples
     images, labels = None, []
-    for image, label in _examples(builder, name, image_size, channels):
+    examples = _examples(builder, name, image_size, channels)
+    what = f"tfds {builder.info.full_name} {name}"
+    for image, label in counting.counted(what, examples, count):
         if images is None:
             _check_memory(builder, image.shape)
             images = np.empty((count, *image.shape), np.uint8)

@@ -1,0 +1,16 @@
+"""Convolutional VAE on drawn shapes in colour, 32x32: needs no network and no files.
+
+Run:     python main.py --config=configs/shapes_cnn.py
+"""
+
+from ml_collections import ConfigDict
+
+from configs import shapes_mlp
+
+
+def get_config() -> ConfigDict:
+    config = shapes_mlp.get_config()
+    config.exp_name = "shapes_cnn"
+    config.model.name = "cnn"
+    config.model.hidden_layers = 1
+    return config

@@ -1,0 +1,163 @@
+"""A folder of PNG or JPEG files, with or without parts and classes.
+
+Images lie anywhere below it. ``train/`` and, if wanted, ``valid/`` and ``test/`` in it
+are its parts; without ``train/`` all images are for training. The folders right below a
+part, if there are at least two and all of its images lie in them, are classes.
+"""
+
+import logging
+import os
+import pathlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from jaxtyping import UInt8
+
+from vae_jax.data import counting, decoded, decoding
+from vae_jax.data.dataset import Raw, Split, Wanted
+
+log = logging.getLogger("vae_jax")
+
+PARTS = ("train", "valid", "test")
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+Names = dict[str, list[str]]  # by part: paths relative to the folder, in order
+
+
+def load(wanted: Wanted) -> Raw:
+    """All images in the order of their names, alike on every file system.
+
+    Raises:
+        ValueError: if no folder is named, a part holds no images, an image is broken or
+            has more than eight bits a channel, or two images do not fit together.
+        FileNotFoundError: if the folder is not there.
+    """
+    root = _root(wanted.path)
+    parts = _parts(root)
+    names = [name for members in parts.values() for name in members]
+    options = wanted.image_size, wanted.channels
+    mark = decoded.fingerprint([root / name for name in names], *options)
+    arrays = decoded.once(
+        "folder", mark, lambda: {"images": _decode(root, names, *options)}
+    )
+    cuts = np.cumsum([len(members) for members in parts.values()])[:-1]
+    images = dict(zip(parts, np.split(arrays["images"], cuts), strict=True))
+    labels = _labels(parts)
+    splits = {part: Split(images[part], labels[part]) for part in parts}
+    return Raw(f"files in {root}", **splits)
+
+
+def _root(path: str | None) -> pathlib.Path:
+    text = f"data.path: must name a folder for data.name=folder, got {path or ''!r}"
+    if not path:
+        raise ValueError(text)
+    root = pathlib.Path(path).expanduser()
+    if not os.path.isdir(root):
+        raise FileNotFoundError(text)
+    return root
+
+
+def _parts(root: pathlib.Path) -> Names:
+    names = sorted(_names(str(root)))
+    prefixes = {"train": ""}
+    if os.path.isdir(root / "train"):
+        prefixes = {part: f"{part}/" for part in PARTS if os.path.isdir(root / part)}
+    parts = {}
+    for part, prefix in prefixes.items():
+        parts[part] = [name for name in names if name.startswith(prefix)]
+        if not parts[part]:
+            raise ValueError(
+                f"{root / prefix}: must hold images ({', '.join(SUFFIXES)}), got none"
+            )
+    left = len(names) - sum(map(len, parts.values()))
+    if left:
+        where = f"{left} images in {root} are in none of {', '.join(parts)}"
+        log.warning("folder: %s and left out", where)
+    return parts
+
+
+def _names(folder: str, above: tuple[str, ...] = ()) -> Iterator[str]:
+    """Relative names of the images below a folder; hidden ones are none."""
+    here = os.path.realpath(folder)
+    if here in above:  # a link to a folder that it lies in
+        return
+    for entry in os.scandir(folder):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            below = _names(entry.path, (*above, here))
+            yield from (f"{entry.name}/{name}" for name in below)
+        elif entry.name.lower().endswith(SUFFIXES):
+            yield entry.name
+
+
+def _decode(
+    root: pathlib.Path,
+    names: list[str],
+    image_size: tuple[int, int] | None,
+    channels: int,
+) -> UInt8[np.ndarray, "N H W C"]:
+    def read(name: str) -> np.ndarray:
+        try:
+            return decoding.read(root / name, image_size, channels)
+        except ValueError as error:
+            raise ValueError(f"{root / name}: {error}") from error
+
+    first = read(names[0])
+    images = np.empty((len(names), *first.shape), np.uint8)
+
+    def fill(row: int) -> None:
+        image = read(names[row])
+        _check_alike(root, (names[0], first.shape), (names[row], image.shape))
+        images[row] = image
+
+    # Pillow decodes outside of Python's lock. Straight into place: held once.
+    with ThreadPoolExecutor() as pool:
+        filled = pool.map(fill, range(len(names)))
+        for _ in counting.counted("folder", filled, len(names)):
+            pass
+    return images
+
+
+def _check_alike(
+    root: pathlib.Path,
+    one: tuple[str, tuple[int, ...]],
+    other: tuple[str, tuple[int, ...]],
+) -> None:
+    (a, (height, width, channels)), (b, shape) = one, other
+    if shape[:2] != (height, width):
+        raise ValueError(
+            f"{root}: images must have one size, got {height}x{width} (height x width) "
+            f"in {a} and {shape[0]}x{shape[1]} in {b}; "
+            "--config.data.image_size=H,W scales and crops them"
+        )
+    if shape[2] != channels:
+        grey, colour = (a, b) if channels == 1 else (b, a)
+        raise ValueError(
+            f"{root}: images must be all grey or all in colour, got grey {grey} and "
+            f"colour {colour}; --config.data.channels=1 or 3 makes them alike"
+        )
+
+
+def _labels(parts: Names) -> dict[str, np.ndarray | None]:
+    """Places of the images' class folders in their order, which all parts share."""
+    folders = {
+        part: [_class_folder(name.removeprefix(f"{part}/")) for name in members]
+        for part, members in parts.items()
+    }
+    sets = {part: set(members) for part, members in folders.items()}
+    labelled = {
+        part for part, found in sets.items() if len(found) > 1 and "" not in found
+    }
+    classes = sorted(set().union(*(sets[part] for part in labelled)))
+    place = {folder: row for row, folder in enumerate(classes)}
+    labels = dict.fromkeys(parts)
+    for part in labelled:
+        labels[part] = np.array([place[f] for f in folders[part]], np.int32)
+    return labels
+
+
+def _class_folder(name: str) -> str:
+    first, slash, _ = name.partition("/")
+    return first if slash else ""
