@@ -15,7 +15,8 @@ def get_config() -> ConfigDict:
 
     config.data = ConfigDict(
         dict(
-            name="mnist",  # mnist | digits | freyfaces | shapes | npz | idx | folder
+            # mnist | digits | freyfaces | shapes | npz | idx | folder | tfds:NAME
+            name="mnist",
             dir="",  # may change; folder with the files; empty: $VAE_JAX_DATA_DIR
             path="",  # may change; npz, folder, idx: your own images
             image_size=(),  # height, width; empty: as they are

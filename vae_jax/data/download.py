@@ -52,7 +52,7 @@ def fetch(
         Unavailable: if no mirror has them; says what each one answered.
     """
     failures = []
-    unreachable = _probe(mirrors, limits.connect_seconds)
+    unreachable = probe(mirrors, limits.connect_seconds)
     for mirror in mirrors:
         if mirror in unreachable:
             failures.append(f"download: {mirror}: {unreachable[mirror]}")
@@ -108,7 +108,7 @@ def _fetch_one(url: str, path: pathlib.Path, limits: Limits) -> None:
         raise ValueError(f"cut off after {size} of {promised} bytes")
 
 
-def _probe(urls: Sequence[str], seconds: float) -> dict[str, str]:
+def probe(urls: Sequence[str], seconds: float) -> dict[str, str]:
     """Why each unreachable one of ``urls`` is so; takes ``seconds`` at most.
 
     A name look-up has no time limit that could be set, so each runs in a thread that is

@@ -1,6 +1,7 @@
 """The one door to every data set: find it, check it, split it, binarise it."""
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from vae_jax.data import (
     own_idx,
     own_npz,
     shapes,
+    tfds_source,
 )
 from vae_jax.data.dataset import Dataset, Raw, Split, Wanted, check
 
@@ -27,7 +29,7 @@ LOADERS = {
     "idx": lambda wanted: own_idx.load(wanted.path),
     "folder": folder.load,
 }
-NAMES = tuple(LOADERS)
+NAMES = (*LOADERS, tfds_source.PREFIX + "NAME")
 BINARIZE = ("none", "threshold", "static", "dynamic")
 
 TRAIN_STREAM, TEST_STREAM, VALID_STREAM = range(3)
@@ -49,7 +51,7 @@ def load(
     every call; the test images depend on neither ``valid_size`` nor ``limit``.
 
     Args:
-        name: one of ``NAMES``.
+        name: one of ``NAMES``; for "tfds:NAME" a set of TensorFlow Datasets.
         wanted: what the source is asked for; its folders are never written to.
         valid_size: how many of the last training images become the validation part,
             where the source has none of its own; -1: a tenth.
@@ -64,7 +66,7 @@ def load(
         FileNotFoundError: if a folder is not there, or no source has the data.
     """
     _check_arguments(name, valid_size, test_size, binarize, limit)
-    raw = LOADERS[name](wanted)
+    raw = _loader(name)(wanted)
     check(name, raw)
     if raw.test is None:
         raw = _hold_out(name, raw, test_size, wanted.seed)
@@ -77,7 +79,7 @@ def load(
 def _check_arguments(
     name: str, valid_size: int, test_size: int, binarize: str, limit: int
 ) -> None:
-    if name not in NAMES:
+    if name not in LOADERS and not name.startswith(tfds_source.PREFIX):
         raise ValueError(f"data.name: must be one of {', '.join(NAMES)}, got {name!r}")
     if binarize not in BINARIZE:
         choices = ", ".join(BINARIZE)
@@ -86,6 +88,12 @@ def _check_arguments(
     for field, value in numbers.items():
         if value < 0 and not (value == TENTH and field != "limit"):
             raise ValueError(f"data.{field}: must be 0 or more, got {value}")
+
+
+def _loader(name: str) -> Callable[[Wanted], Raw]:
+    if name.startswith(tfds_source.PREFIX):
+        return lambda wanted: tfds_source.load(name, wanted)
+    return LOADERS[name]
 
 
 def _hold_out(name: str, raw: Raw, test_size: int, seed: int) -> Raw:

