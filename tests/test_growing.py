@@ -2,14 +2,15 @@
 
 import itertools
 
+import by_hand
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from growing import SIZES, close, compiled, images, params_of, same, stages
+from by_hand import SIZES, close, compiled, images, params_of, same, stages
 
 from vae_jax import losses, models, objectives
-from vae_jax.models import pyramid
+from vae_jax.models import growing, pyramid
 
 # Square, padded to a rectangle with empty cells, in colour.
 SHAPES = [(8, 8, 1), (5, 3, 1), (6, 4, 3)]
@@ -171,6 +172,45 @@ def test_the_first_parameters_of_a_stage_do_not_depend_on_later_stages(name, key
     )
     assert len(few["net"]) == 2
     same(few["net"], {group: many["net"][group] for group in few["net"]})
+
+
+@every_model
+def test_no_two_layers_start_alike(name, key):
+    model = stages(name, (8, 8, 1), base_ch=2)[0]  # every stage has the same sizes
+    params = compiled(model.init)(key)
+    firsts = [float(leaf.ravel()[0]) for leaf in jax.tree.leaves(params)]
+    drawn = [first for first in firsts if first != 0]  # biases start at 0
+    assert len(set(drawn)) == len(drawn) > 10
+
+
+@pytest.mark.parametrize("group_norm", [False, True])
+def test_residual_blocks_add_a_second_convolution_and_a_way_around(group_norm, key):
+    h = jax.random.normal(key, (2, 4, 4, 8))
+    shrink = growing.Shrink(12, residual=True, group_norm=group_norm)
+    grow = growing.Grow(12, residual=True, group_norm=group_norm)
+
+    def activated(h):
+        if group_norm:  # with neither scale nor shift to begin with
+            groups = h.reshape(*h.shape[:3], -1, 4)
+            mean = groups.mean((1, 2, 4), keepdims=True)
+            variance = groups.var((1, 2, 4), keepdims=True)
+            h = ((groups - mean) / jnp.sqrt(variance + 1e-6)).reshape(h.shape)
+        return by_hand.leaky(h)
+
+    def both(params_of_shrink, params_of_grow, h):
+        p, q = params_of_shrink["params"], params_of_grow["params"]
+        new = activated(by_hand.conv(p["Conv_0"], h))
+        new = by_hand.pooled(activated(by_hand.conv(p["Conv_1"], new)))
+        around = by_hand.conv(p["Conv_2"], by_hand.pooled(h))
+        shrunk = shrink.apply(params_of_shrink, h), (new + around) / 2**0.5
+        new = activated(by_hand.conv(q["UpConv_0"], by_hand.doubled(h)))
+        new = activated(by_hand.conv(q["Conv_0"], new))
+        around = by_hand.conv(q["Conv_1"], by_hand.doubled(h))
+        return shrunk, (grow.apply(params_of_grow, h), (new + around) / 2**0.5)
+
+    params = [compiled(block.init)(key, h) for block in (shrink, grow)]
+    for ours, expected in compiled(both)(*params, h):
+        close(ours, expected)
 
 
 @every_model

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from growing import (
+from by_hand import (
     base,
     close,
     compiled,
