@@ -12,6 +12,11 @@ import pytest
 from vae_jax import likelihoods, models
 from vae_jax.models import cnn
 
+# Compiling is most of these tests' time, and optimising most of compiling.
+compiled = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
+
 SHAPES = [(28, 20, 1), (8, 8, 1), (7, 5, 3), (1, 1, 1)]
 SIZES = {
     "z_dim": 3,
@@ -28,8 +33,7 @@ SIZES = {
 }
 
 
-@functools.cache
-def build(name, shape=(8, 8, 1), stage=-1, **changes):
+def record(name, shape=(8, 8, 1), stage=-1, **changes):
     """A model, or the stage of one that grows: of three, and by default the last."""
     likelihood = likelihoods.build(
         "bce", sigma=1.0, sigma_learnable=False, include_const=True
@@ -38,9 +42,15 @@ def build(name, shape=(8, 8, 1), stage=-1, **changes):
     sizes = SIZES | {"start_res": final_res // 4, "final_res": final_res} | changes
     if stage < 0:
         stage += models.num_stages(name, shape, **sizes)
-    model = models.build(name, shape, likelihood, stage=stage, **sizes)
-    compiled = {f: jax.jit(getattr(model, f)) for f in ("init", "apply", "encode")}
-    return model._replace(**compiled, decode=jax.jit(model.decode))
+    return models.build(name, shape, likelihood, stage=stage, **sizes)
+
+
+@functools.cache
+def build(name, *args, **changes):
+    """``record`` with its functions compiled."""
+    model = record(name, *args, **changes)
+    functions = ("init", "apply", "encode", "decode")
+    return model._replace(**{f: compiled(getattr(model, f)) for f in functions})
 
 
 def count(params):
@@ -74,8 +84,8 @@ def test_one_output_and_one_posterior_for_every_pixel_and_image(name, shape, key
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_parameter_and_every_pixel_takes_part(name, shape, key):
-    stages = [build(name, shape, s) for s in range(build(name, shape).num_stages)]
-    params = moved(stages[0].init(key), key)  # some are zero at first
+    stages = [record(name, shape, s) for s in range(record(name, shape).num_stages)]
+    params = moved(build(name, shape).init(key), key)  # some are zero at first
     x = jax.random.uniform(key, (4, *shape))
 
     def total(params, x):
@@ -84,7 +94,7 @@ def test_every_parameter_and_every_pixel_takes_part(name, shape, key):
         posteriors = [latent.posterior for out in outs for latent in out.latents]
         return pixels + sum(jnp.sum(part) for each in posteriors for part in each)
 
-    to_params, to_x = jax.jit(jax.grad(total, argnums=(0, 1)))(params, x)
+    to_params, to_x = compiled(jax.grad(total, argnums=(0, 1)))(params, x)
     used = jax.tree.map(lambda g: bool(abs(g).max() > 0), to_params)
     assert all(jax.tree.leaves(used)), used
     if name == "mlp":  # a convolution of stride 2 may leave a corner to dead ReLUs
