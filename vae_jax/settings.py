@@ -83,6 +83,7 @@ SIZE = Rule(
 )
 SHARE = Rule(whole(-1).allows, "a whole number of at least 0, or -1 for a tenth")
 PART = Rule(lambda v: real(0.0).allows(v) and v <= 1, "a number from 0 to 1")
+EPOCHS = whole_numbers(0)
 POSITIVES = reals(0.0, above=True)
 SWITCH = Rule(lambda v: isinstance(v, bool), "True or False")
 
@@ -131,7 +132,7 @@ RULES = {
     "optim.ema": real(0.0, below=1.0),
     "optim.per_stage": SWITCH,
     "train.epochs": whole(1),
-    "train.epochs_per_stage": whole_numbers(0),
+    "train.epochs_per_stage": EPOCHS,
     "train.fadein_ratio": PART,
     "train.fade": one_of("linear", "cosine"),
     "train.max_minutes": real(0.0),
