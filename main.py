@@ -85,6 +85,7 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
             f"--config: no such file: {args.config}; there are {available()}"
         )
 
+    argv = last_of_each(argv)
     args = known_flags()
     config_flags.DEFINE_config_file("config", None, flag_values=args, sys_argv=argv)
     try:
@@ -96,6 +97,19 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
         raise ValueError(f"arguments: must all be flags, got {' '.join(extra)}")
     settings.check(config)
     return args, config
+
+
+def last_of_each(argv: list[str]) -> list[str]:
+    """Of several ``--config.field=value`` for one field, the last.
+
+    Those of other fields replace each other anyway; tuples would be joined.
+    """
+    fields = [arg.partition("=")[0] if FIELD.match(arg) else None for arg in argv]
+    return [
+        arg
+        for i, arg in enumerate(argv)
+        if fields[i] is None or "=" not in arg or fields[i] not in fields[i + 1 :]
+    ]
 
 
 def without_trace(error: Exception, argv: list[str]) -> str:

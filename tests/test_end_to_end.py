@@ -57,7 +57,10 @@ def result(folder):
 
 
 def pictures(folder):
-    return {path.name: path.read_bytes() for path in (folder / "plots").iterdir()}
+    files = [path for path in (folder / "plots").rglob("*") if path.is_file()]
+    return {
+        str(path.relative_to(folder / "plots")): path.read_bytes() for path in files
+    }
 
 
 def final_state(folder):

@@ -184,6 +184,16 @@ def test_the_config_can_be_shown_and_overridden(capsys):
     assert "name: digits" in shown
 
 
+def test_of_several_values_for_a_field_the_last_counts(capsys):
+    twice = ["--config.model.z_dim=3", "--config.model.z_dim=4,5"]
+    seeds = ["--config.seed=1", "--config.seed", "2"]
+    assert run(DIGITS, "--print_config", *twice, *seeds) == 0
+    shown = capsys.readouterr().out
+    assert "- 4\n  - 5\n" in shown
+    assert "- 3\n" not in shown
+    assert "seed: 2" in shown
+
+
 def test_help_shows_commands_and_flags(capsys):
     assert run("--help") == 0
     shown = capsys.readouterr().out

@@ -145,7 +145,7 @@ def make_schedule(kind: str, warmup_steps: int, total_steps: int) -> Schedule:
             [lambda step: rise(step + 1), factor], [warmup_steps]
         )
 
-    def at_step(hparams: Hparams, step: Int[Array, ""]) -> Hparams:
+    def at_step(hparams: Hparams, step: Int[Array, ""] | int) -> Hparams:
         return hparams._replace(lr=hparams.lr * factor(step))
 
     return at_step
@@ -154,7 +154,7 @@ def make_schedule(kind: str, warmup_steps: int, total_steps: int) -> Schedule:
 def growing(schedule: Schedule, stage: growth.Stage, fade: str) -> Schedule:
     """The same schedule with the alpha of a stage, one of ``growth.FADES``."""
 
-    def at_step(hparams: Hparams, step: Int[Array, ""]) -> Hparams:
+    def at_step(hparams: Hparams, step: Int[Array, ""] | int) -> Hparams:
         return schedule(hparams, step)._replace(alpha=growth.alpha(stage, step, fade))
 
     return at_step
