@@ -1,6 +1,8 @@
 """Convolutional VAE on FreyFaces, with a learned sigma.
 
 Run:     python main.py --config=configs/freyfaces_cnn.py
+Expect:  test ELBO 957 +- 19 nats, 5.53 bits/dim, 8.5 minutes on two busy CPU cores
+         (docs/results.md)
 """
 
 from ml_collections import ConfigDict

@@ -1,6 +1,8 @@
 """Dense VAE on FreyFaces, with a learned sigma.
 
 Run:     python main.py --config=configs/freyfaces_mlp.py
+Expect:  test ELBO 911 +- 21 nats, 5.65 bits/dim, 3.5 minutes on two busy CPU cores
+         (docs/results.md)
 """
 
 from ml_collections import ConfigDict

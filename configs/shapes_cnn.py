@@ -1,6 +1,8 @@
 """Convolutional VAE on drawn shapes in colour, 32x32: needs no network and no files.
 
 Run:     python main.py --config=configs/shapes_cnn.py
+Expect:  test ELBO -143.6 +- 1.7 nats, 12 minutes on two busy CPU cores
+         (docs/results.md)
 """
 
 from ml_collections import ConfigDict

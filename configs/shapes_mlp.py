@@ -1,6 +1,8 @@
 """Dense VAE on drawn shapes in colour, 32x32: needs no network and no files.
 
 Run:     python main.py --config=configs/shapes_mlp.py
+Expect:  test ELBO -155.7 +- 1.8 nats, 2 minutes on two busy CPU cores
+         (docs/results.md)
 """
 
 from ml_collections import ConfigDict
