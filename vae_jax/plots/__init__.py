@@ -39,11 +39,11 @@ def of_moment(
 
     Of a model that grows, also the frame of this epoch for the animation.
     """
-    if subject.model.num_stages > 1:
-        growing.frame(folder, subject, epoch, jax.random.key(KEY))
     drawing.curves(folder / "curves.png", rows)
     _reconstructions(folder / f"reconstructions_{name}.png", subject)
-    _samples(folder / f"samples_{name}.png", subject)
+    images = _samples(folder / f"samples_{name}.png", subject)
+    if subject.model.num_stages > 1:
+        growing.frame(folder, subject, images, epoch)
 
 
 def of_run(
@@ -89,6 +89,7 @@ def _samples(path, subject):
     key = jax.random.key(KEY)
     images = evaluate.sample_means(model, params, key, NUM_SAMPLES, hparams)
     drawing.samples(path, np.asarray(images))
+    return images
 
 
 def _interpolations(subject, groups) -> Float[np.ndarray, "R T H W C"]:

@@ -8,22 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from vae_jax import evaluate
 from vae_jax.plots import drawing
 
 FRAMES = "growth"  # the folder of the animation's frames
-NUM_LATENTS = 25
 NUM_SHOWN = 8
 FRAME_MS, LAST_FRAME_MS = 400, 2500
 
 
-def frame(folder: pathlib.Path, subject, epoch: int, key: jax.Array) -> None:
-    """Draws latents that are always the same, in the full image's size."""
-    model, params, hparams, *_ = subject
-    images = model.enlarge(
-        evaluate.sample_means(model, params, key, NUM_LATENTS, hparams)
-    )
-    height, width = model.resolution
+def frame(folder: pathlib.Path, subject, samples: jax.Array, epoch: int) -> None:
+    """Draws samples of latents that are always the same, in the full image's size."""
+    images = subject.model.enlarge(samples)
+    height, width = subject.model.resolution
     (folder / FRAMES).mkdir(exist_ok=True)
     path = folder / FRAMES / f"{epoch:04d}.png"
     drawing.samples(path, np.asarray(images), f"Epoch {epoch}, {height}x{width}")
