@@ -158,7 +158,9 @@ def test_clipping_bounds_the_global_norm_of_what_the_optimiser_sees(hparams):
     )
     schedule = train.make_schedule("constant", 0, 1)
     options = {"reduction": "sum", "scale": "unit", "dynamic_binarize": False}
-    step = train.make_step(setup.model, setup.objective, spy, schedule, **options)
+    step = train.make_step(
+        setup.model, setup.objective, spy, schedule, **options, first_step=0
+    )
     state, seen = setup.begin()._replace(opt_state=jnp.float32(0.0)), []
     for clip_norm in (jnp.inf, 1.0, 1e6):
         clipped = hparams._replace(clip_norm=jnp.float32(clip_norm))
