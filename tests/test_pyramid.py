@@ -99,6 +99,20 @@ def test_the_crop_of_the_last_level_is_the_image(shape, start, final):
 
 
 @every_case
+def test_what_was_cropped_is_enlarged_to_the_pixels_that_it_stands_for(
+    shape, start, final
+):
+    x, grids = images(shape), pyramid.build(shape, start, final)
+    for stage, level in enumerate(grids.levels(jnp.asarray(x))):
+        whole = level
+        for _ in range(stage, grids.num_stages - 1):
+            whole = pyramid.up(whole)
+        expected = grids.crop(whole, grids.num_stages - 1)
+        enlarged = grids.enlarge(grids.crop(level, stage), stage)
+        np.testing.assert_array_equal(enlarged, expected)
+
+
+@every_case
 def test_up_and_down_again_changes_nothing_but_empty_cells(shape, start, final):
     grids = pyramid.build(shape, start, final)
     for stage in range(1, grids.num_stages):
