@@ -74,6 +74,8 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
         return args, None
     for field in FIELD.findall("\n".join(argv)):
         settings.check_field(field)
+    if args.stage is not None and args.mode == "train":
+        raise ValueError("--stage: is for --mode=eval and --mode=sample")
     if args.mode != "train" and args.workdir is None:
         raise ValueError(f"--workdir: must name a run for --mode={args.mode}")
     if args.mode != "train" or args.config is None:

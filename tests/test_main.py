@@ -35,6 +35,7 @@ def run(*args):
         ([DIGITS, "extra", "more"], "arguments: must all be flags, got extra more"),
         ([DIGITS, "--mode=trian"], "value should be one of <train|eval|sample>"),
         ([DIGITS, "--num=0", "--mode=sample"], "--num=0: 0 is not a positive integer"),
+        ([DIGITS, "--stage=1"], "--stage: is for --mode=eval and --mode=sample"),
         (["--mode=eval"], "--workdir: must name a run for --mode=eval"),
         (["--mode=sample"], "--workdir: must name a run for --mode=sample"),
         (["--mode=eval", "--workdir=/no/such"], "there is no /no/such/config.json"),
