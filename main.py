@@ -54,6 +54,7 @@ def main(argv: list[str]) -> int:
         workdir=args.workdir,
         num=args.num,
         sample_seed=args.sample_seed,
+        stage=args.stage,
         command=argv,
     )
 
@@ -73,6 +74,8 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
         return args, None
     for field in FIELD.findall("\n".join(argv)):
         settings.check_field(field)
+    if args.stage is not None and args.mode == "train":
+        raise ValueError("--stage: is for --mode=eval and --mode=sample")
     if args.mode != "train" and args.workdir is None:
         raise ValueError(f"--workdir: must name a run for --mode={args.mode}")
     if args.mode != "train" or args.config is None:
@@ -84,6 +87,7 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
             f"--config: no such file: {args.config}; there are {available()}"
         )
 
+    argv = last_of_each(argv)
     args = known_flags()
     config_flags.DEFINE_config_file("config", None, flag_values=args, sys_argv=argv)
     try:
@@ -95,6 +99,19 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
         raise ValueError(f"arguments: must all be flags, got {' '.join(extra)}")
     settings.check(config)
     return args, config
+
+
+def last_of_each(argv: list[str]) -> list[str]:
+    """Of several ``--config.field=value`` for one field, the last.
+
+    Those of other fields replace each other anyway; tuples would be joined.
+    """
+    fields = [arg.partition("=")[0] if FIELD.match(arg) else None for arg in argv]
+    return [
+        arg
+        for i, arg in enumerate(argv)
+        if fields[i] is None or "=" not in arg or fields[i] not in fields[i + 1 :]
+    ]
 
 
 def without_trace(error: Exception, argv: list[str]) -> str:
@@ -124,6 +141,9 @@ def known_flags() -> flags.FlagValues:
     flags.DEFINE_integer("num", 64, "how many images to sample", 1, **define)
     flags.DEFINE_integer(
         "sample_seed", 0, "seed of the samples", 0, 2**32 - 1, **define
+    )
+    flags.DEFINE_integer(
+        "stage", None, "eval, sample: a finished stage instead of the end", 0, **define
     )
     flags.DEFINE_bool("print_config", False, "print the config and exit", **define)
     flags.DEFINE_bool("help", False, "print this and exit", short_name="h", **define)

@@ -17,32 +17,33 @@ from jax import lax
 from vae_jax.models import conv
 
 BATCH = 128
-# name: (transposed, (height, width, C), (kh, kw, C, O), stride)
+CONV = conv.conv, conv._conv_lax
+BACK = conv.conv_transpose, conv._conv_transpose_lax
+UP = conv.upsample_conv, conv._upsample_conv_lax
+# name: (ours and theirs, (height, width, C), (kh, kw, C, O), further arguments)
 LAYERS = {
-    "28x28, 4x4 stride 2, 1 -> 32": (False, (28, 28, 1), (4, 4, 1, 32), 2),
-    "14x14, 4x4 stride 2, 32 -> 64": (False, (14, 14, 32), (4, 4, 32, 64), 2),
-    "7x7, transposed 4x4 stride 2, 64 -> 32": (True, (7, 7, 64), (4, 4, 64, 32), 2),
-    "14x14, transposed 4x4 stride 2, 32 -> 1": (True, (14, 14, 32), (4, 4, 32, 1), 2),
-    "32x32, 3x3, 16 -> 32": (False, (32, 32, 16), (3, 3, 16, 32), 1),
-    "16x16, 3x3, 32 -> 64": (False, (16, 16, 32), (3, 3, 32, 64), 1),
+    "28x28, 4x4 stride 2, 1 -> 32": (CONV, (28, 28, 1), (4, 4, 1, 32), [2]),
+    "14x14, 4x4 stride 2, 32 -> 64": (CONV, (14, 14, 32), (4, 4, 32, 64), [2]),
+    "7x7, transposed 4x4 stride 2, 64 -> 32": (BACK, (7, 7, 64), (4, 4, 64, 32), [2]),
+    "14x14, transposed 4x4 stride 2, 32 -> 1": (BACK, (14, 14, 32), (4, 4, 32, 1), [2]),
+    "32x32, 3x3, 16 -> 32": (CONV, (32, 32, 16), (3, 3, 16, 32), [1]),
+    "16x16, 3x3, 32 -> 64": (CONV, (16, 16, 32), (3, 3, 32, 64), [1]),
+    "8x8, up and 3x3, 64 -> 32": (UP, (8, 8, 64), (3, 3, 64, 32), []),
+    "16x16, up and 3x3, 32 -> 16": (UP, (16, 16, 32), (3, 3, 32, 16), []),
 }
 PARTS = {"value": (), "kernel": (1,), "input": (0,), "both": (0, 1)}
-FORMS = {
-    False: (conv.conv, conv._conv_lax),
-    True: (conv.conv_transpose, conv._conv_transpose_lax),
-}
 
 
-def loop(form: Callable, stride: int, wrt: tuple[int, ...]) -> Callable:
+def loop(form: Callable, static: list[int], wrt: tuple[int, ...]) -> Callable:
     """Compiles gradient steps on ``(x, kernel)``; every step depends on the last."""
 
     def loss(x, kernel):
-        return jnp.square(jax.nn.relu(form(x, kernel, stride))).sum()
+        return jnp.square(jax.nn.relu(form(x, kernel, *static))).sum()
 
     def step(_, arrays):
         arrays = list(arrays)
         if not wrt:
-            arrays[1] += 1e-12 * form(*arrays, stride).max()
+            arrays[1] += 1e-12 * form(*arrays, *static).max()
             return tuple(arrays)
         for i, grad in zip(wrt, jax.grad(loss, wrt)(*arrays), strict=True):
             arrays[i] -= 1e-12 * grad
@@ -68,13 +69,13 @@ def milliseconds(run: Callable, x: jax.Array, kernel: jax.Array, steps: int) -> 
 def main() -> None:
     """Prints one line per layer and part."""
     print(f"{'batch of ' + str(BATCH):42}{'part':8}{'ours':>9}{'lax':>9}{'ratio':>8}")
-    for name, (transposed, image, shape, stride) in LAYERS.items():
+    for name, (forms, image, shape, static) in LAYERS.items():
         x = jax.random.normal(jax.random.key(0), (BATCH, *image))
         kernel = 0.1 * jax.random.normal(jax.random.key(1), shape)
         for part, wrt in PARTS.items():
             ours, theirs = (
-                milliseconds(loop(form, stride, wrt), x, kernel, steps)
-                for form, steps in zip(FORMS[transposed], (8, 2), strict=True)
+                milliseconds(loop(form, static, wrt), x, kernel, steps)
+                for form, steps in zip(forms, (8, 2), strict=True)
             )
             line = f"{ours:7.1f}ms{theirs:7.1f}ms{ours / theirs:8.3f}"
             print(f"{name:42}{part:8}{line}", flush=True)

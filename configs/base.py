@@ -1,7 +1,8 @@
 """Every field of an experiment, once: its default and what it may be.
 
 A value outside of what the comment allows is refused before anything is compiled.
-``may change`` marks the fields that may differ when a run is resumed.
+``may change`` marks the fields that may differ when a run is resumed. ``*`` marks those
+that may have one value for each stage of a model that grows: ``(1e-3, 1e-3, 5e-4)``.
 """
 
 from ml_collections import ConfigDict
@@ -27,16 +28,25 @@ def get_config() -> ConfigDict:
             limit=0,  # 0: all training images, else the first so many
             binarize="none",  # none | threshold | static | dynamic (for every batch)
             scale="unit",  # unit: v / 255 | centred: (v + 0.5) / 256
-            batch_size=128,  # 1 or more, at most the number of training images
+            batch_size=(128,),  # *; 1 or more, at most the number of training images
         )
     )
     config.model = ConfigDict(
         dict(
-            name="mlp",  # mlp | cnn
-            z_dim=20,  # 1 or more
+            name="mlp",  # mlp | cnn | provae | resprovae
+            z_dim=(20,),  # 1 or more; resprovae: *, of each stage's own latents
             hidden_dim=400,  # 1 or more: width of the dense hidden layers
             hidden_layers=2,  # 0 or more, on either side
             channels=(32, 64),  # cnn: one convolution of stride 2 for each, 1 or more
+            # provae and resprovae, which double their resolution from stage to stage:
+            start_res=4,  # 1 or more: pixels of the longer side
+            final_res=32,  # start_res times a power of two; images are padded to it
+            base_ch=128,  # 1 or more: channels at start_res, halved from stage to stage
+            min_ch=16,  # 1 or more, at most base_ch: where the halving ends
+            residual=False,  # blocks with a way around them
+            group_norm=False,  # before every activation
+            detach_residual=False,  # resprovae: no gradient to coarser stages (biased)
+            independent_stages=False,  # resprovae: stages see only their own latents
         )
     )
     config.loss = ConfigDict(
@@ -49,20 +59,25 @@ def get_config() -> ConfigDict:
             sigma=1.0,  # above 0: of the Gaussian; where a learnable one starts
             sigma_learnable=False,  # gaussian: one sigma for the data set is learned
             include_const=True,  # gaussian: whether the loss has 0.5 log(2 pi)
+            stage_loss_scale="none",  # none | area: final pixels for each of a stage's
         )
     )
     config.optim = ConfigDict(
         dict(
-            lr=1e-3,  # above 0
+            lr=(1e-3,),  # *; above 0
             schedule="constant",  # constant | cosine, to 0 at the end of the run
             warmup_steps=0,  # 0 or more: linear rise of the learning rate
             clip_norm=0.0,  # 0: off, else the largest global norm of the gradient
             ema=0.0,  # 0: off, else the decay of averaged parameters, below 1
+            per_stage=True,  # Adam counts its steps for each stage's parameters
         )
     )
     config.train = ConfigDict(
         dict(
-            epochs=30,  # may change; 1 or more
+            epochs=30,  # may change; 1 or more; mlp and cnn
+            epochs_per_stage=(10,),  # *; 0 leaves a stage out; provae and resprovae
+            fadein_ratio=0.5,  # 0 to 1: part of a stage over which it is faded in
+            fade="linear",  # linear | cosine
             max_minutes=0.0,  # may change; 0: no limit, else stop, saved, after so long
             max_bad_steps=10,  # may change; 1 or more non-finite steps in a row end it
             tensorboard=False,  # may change; writes RUN/tensorboard, needs tensorboardX

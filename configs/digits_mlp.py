@@ -16,8 +16,8 @@ def get_config() -> ConfigDict:
     config.data.name = "digits"
     config.data.valid_size = 200
     config.data.test_size = 297
-    config.data.batch_size = 64
-    config.model.z_dim = 8
+    config.data.batch_size = (64,)
+    config.model.z_dim = (8,)
     config.model.hidden_dim = 200
     config.train.epochs = 100
     config.eval.pictures_every = 20

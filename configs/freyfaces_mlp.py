@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     config.data.name = "freyfaces"
     config.data.test_size = 200
     config.data.valid_size = 200
-    config.data.batch_size = 100
+    config.data.batch_size = (100,)
     # The original's fixed sigma of 1 leaves no direction of these images worth a
     # latent. A learned one falls from there as long as latents pay, and each latent
     # enters as wide as its prior: so samples are faces. Begun at 0.1, all enter at

@@ -16,9 +16,9 @@ def get_config() -> ConfigDict:
     config.exp_name = "own_cnn"
     config.data.name = "folder"
     config.data.valid_size = -1
-    config.data.batch_size = 64
+    config.data.batch_size = (64,)
     config.model.name = "cnn"
-    config.model.z_dim = 32
+    config.model.z_dim = (32,)
     config.model.hidden_dim = 256
     config.model.hidden_layers = 1
     config.loss.recon = "gaussian"

@@ -19,5 +19,5 @@ def get_config() -> ConfigDict:
     config.data.num_images = 12_000
     config.data.valid_size = 1_000
     config.data.test_size = 1_000
-    config.model.z_dim = 10  # the factors are six
+    config.model.z_dim = (10,)  # the factors are six
     return config

@@ -57,6 +57,13 @@ def test_kept_are_the_latest_two_and_the_best(saved, first):
     assert saved.steps() == [2, 5, 6]
 
 
+def test_the_ends_of_stages_are_kept_too(tmp_path, first):
+    with checkpoint.Checkpoints(tmp_path, kept_steps={1, 3, 9}) as saved:
+        for step in range(1, 7):
+            saved.save(at(first, step, best=min(step, 2)))
+        assert saved.steps() == [1, 2, 3, 5, 6]
+
+
 def test_the_same_step_is_saved_once(saved, first):
     saved.save(at(first, 1))
     saved.save(at(first, 1))

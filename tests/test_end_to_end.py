@@ -57,7 +57,10 @@ def result(folder):
 
 
 def pictures(folder):
-    return {path.name: path.read_bytes() for path in (folder / "plots").iterdir()}
+    files = [path for path in (folder / "plots").rglob("*") if path.is_file()]
+    return {
+        str(path.relative_to(folder / "plots")): path.read_bytes() for path in files
+    }
 
 
 def final_state(folder):
@@ -266,7 +269,7 @@ def test_the_training_step_is_compiled_once_in_a_run_new_or_resumed(
     for epochs in (2, 4):
         args = [f"--workdir={tmp_path / 'run'}", f"--config.train.epochs={epochs}"]
         assert run("digits_mlp", *args) == 0
-    assert [job.run_steps._cache_size() for job in jobs] == [1, 1]
+    assert [p.run_steps._cache_size() for job in jobs for p in job.phases] == [1, 1]
 
 
 def test_without_validation_images_the_latest_is_the_best(tmp_path):

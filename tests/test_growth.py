@@ -48,6 +48,20 @@ def test_at_both_ends_of_a_run_there_is_a_stage():
     assert growth.stage_at(stages, 80) == growth.stage_of(stages, 80) == stages[-1]
 
 
+def test_images_done_count_every_batch_of_every_stage_so_far():
+    stages = plan(epochs=(1, 2, 3, 1), batch_sizes=(50, 20, 10, 7))
+    found = [growth.images_done(stages, step) for step in (0, 1, 2, 3, 12, 57)]
+    # 2 batches of 50, then 10 of 20, 30 of 10 and 15 of 7.
+    assert found == [0, 50, 100, 120, 300, 705]
+
+
+def test_stages_without_epochs_are_left_out():
+    stages = plan(epochs=(0, 2, 0, 1))
+    assert growth.stage_at(stages, 0).index == growth.stage_of(stages, 0).index == 1
+    assert growth.stage_at(stages, 20).index == 3
+    assert growth.stage_of(stages, 20).index == 1
+
+
 def test_epochs_done_count_over_the_run():
     stages = plan()  # 10 steps an epoch, 20 a stage
     assert [stages[1].epochs_done(step) for step in (20, 29, 30, 40)] == [2, 2, 3, 4]
@@ -95,6 +109,10 @@ def test_alpha_of_a_traced_step_is_the_same():
             {"epochs": (1, 2)},
             "train.epochs_per_stage: must have 1 value, or one for each of 4 stages, "
             "got (1, 2)",
+        ),
+        (
+            {"epochs": (1, 2, 3, 0)},
+            "train.epochs_per_stage: must end with at least 1, got (1, 2, 3, 0)",
         ),
         (
             {"batch_sizes": (1, 2, 3, 4, 5)},

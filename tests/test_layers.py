@@ -32,7 +32,7 @@ ONLY_IN = {
     "matplotlib": {"plots"},
     "tensorboardX": {"tensorboard"},
     "tensorflow_datasets": {"data"},
-    "PIL": {"data"},
+    "PIL": {"data", "plots"},
     "tqdm": {"data", "progress"},
     "urllib": {"data"},
 }

@@ -35,6 +35,7 @@ def run(*args):
         ([DIGITS, "extra", "more"], "arguments: must all be flags, got extra more"),
         ([DIGITS, "--mode=trian"], "value should be one of <train|eval|sample>"),
         ([DIGITS, "--num=0", "--mode=sample"], "--num=0: 0 is not a positive integer"),
+        ([DIGITS, "--stage=1"], "--stage: is for --mode=eval and --mode=sample"),
         (["--mode=eval"], "--workdir: must name a run for --mode=eval"),
         (["--mode=sample"], "--workdir: must name a run for --mode=sample"),
         (["--mode=eval", "--workdir=/no/such"], "there is no /no/such/config.json"),
@@ -83,13 +84,19 @@ def test_a_mistake_in_a_config_file_is_said_in_a_line(tmp_path, line, message, c
         ("model.zdim=3", "model.zdim: no such field; did you mean model.z_dim?"),
         ("modl.z_dim=3", "modl.z_dim: no such field; did you mean model.z_dim?"),
         ("model=3", "model: is a section; change one of its fields"),
-        ("model.z_dim=abc", "invalid literal for int() with base 10: 'abc'"),
-        ("model.z_dim=3.5", "invalid literal for int() with base 10: '3.5'"),
-        ("model.z_dim=0", "model.z_dim: must be a whole number of at least 1 and"),
+        ("model.hidden_dim=abc", "invalid literal for int() with base 10: 'abc'"),
+        ("model.hidden_dim=3.5", "invalid literal for int() with base 10: '3.5'"),
+        ("model.z_dim=0", "model.z_dim: must be a tuple of one or more whole numbers"),
+        ("model.z_dim=3.5", "got (3.5,)"),
+        ("model.z_dim=abc", "got ('abc',)"),
+        ("train.fadein_ratio=1.5", "train.fadein_ratio: must be a number from 0 to 1"),
         ("model.channels=1,2.5", "got (1, 2.5)"),
-        ("model.name=gan", "model.name: must be one of mlp, cnn, got 'gan'"),
+        (
+            "model.name=gan",
+            "model.name: must be one of mlp, cnn, provae, resprovae, got 'gan'",
+        ),
         ("data.name=cifar", "data.name: must be one of mnist, digits, freyfaces, "),
-        ("data.batch_size=0", "data.batch_size: must be a whole number of at least 1"),
+        ("data.batch_size=0", "data.batch_size: must be a tuple of one or more whole"),
         ("loss.recon=mse", "loss.recon: must be one of bce, gaussian, got 'mse'"),
         ("loss.kl=exact", "loss.kl: must be one of analytic, mc, got 'exact'"),
         ("loss.reduction=none", "loss.reduction: must be one of sum, mean"),
@@ -97,8 +104,11 @@ def test_a_mistake_in_a_config_file_is_said_in_a_line(tmp_path, line, message, c
             "loss.sigma=0",
             "loss.sigma: must be a number above 0 and below 1e+30, got 0.0",
         ),
-        ("optim.lr=-1", "optim.lr: must be a number above 0 and below 1e+30, got -1.0"),
-        ("optim.lr=nan", "optim.lr: must be a number above 0 and below 1e+30, got nan"),
+        (
+            "optim.lr=-1",
+            "optim.lr: must be a tuple, each number above 0 and below 1e+30, got (-1,)",
+        ),
+        ("optim.lr=nan", "optim.lr: must be a tuple, each number above 0 and below"),
         ("loss.sigma_learnable=maybe", "Non-boolean argument"),
     ],
 )
@@ -173,6 +183,16 @@ def test_the_config_can_be_shown_and_overridden(capsys):
     shown = capsys.readouterr().out
     assert "seed: 7" in shown
     assert "name: digits" in shown
+
+
+def test_of_several_values_for_a_field_the_last_counts(capsys):
+    twice = ["--config.model.z_dim=3", "--config.model.z_dim=4,5"]
+    seeds = ["--config.seed=1", "--config.seed", "2"]
+    assert run(DIGITS, "--print_config", *twice, *seeds) == 0
+    shown = capsys.readouterr().out
+    assert "- 4\n  - 5\n" in shown
+    assert "- 3\n" not in shown
+    assert "seed: 2" in shown
 
 
 def test_help_shows_commands_and_flags(capsys):

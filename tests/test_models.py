@@ -1,8 +1,10 @@
 """What every model promises, for every image size."""
 
 import functools
+import re
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,22 +12,55 @@ import pytest
 from vae_jax import likelihoods, models
 from vae_jax.models import cnn
 
+# Compiling is most of these tests' time, and optimising most of compiling.
+compiled = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
+
 SHAPES = [(28, 20, 1), (8, 8, 1), (7, 5, 3), (1, 1, 1)]
-SIZES = {"z_dim": 3, "hidden_dim": 16, "hidden_layers": 1, "channels": (4, 6)}
+SIZES = {
+    "z_dim": 3,
+    "hidden_dim": 16,
+    "hidden_layers": 1,
+    "channels": (4, 6),
+    "base_ch": 4,
+    "min_ch": 2,
+    "residual": False,
+    "group_norm": False,
+    "detach_residual": False,
+    "independent_stages": False,
+    "stage_loss_scale": "area",
+}
 
 
-@functools.cache
-def build(name, shape=(8, 8, 1), **changes):
+def record(name, shape=(8, 8, 1), stage=-1, **changes):
+    """A model, or the stage of one that grows: of three, and by default the last."""
     likelihood = likelihoods.build(
         "bce", sigma=1.0, sigma_learnable=False, include_const=True
     )
-    model = models.build(name, shape, likelihood, **(SIZES | changes))
-    compiled = {f: jax.jit(getattr(model, f)) for f in ("init", "apply", "encode")}
-    return model._replace(**compiled, decode=jax.jit(model.decode))
+    final_res = next(res for res in (4, 8, 16, 32) if res >= max(shape[:2]))
+    sizes = SIZES | {"start_res": final_res // 4, "final_res": final_res} | changes
+    if stage < 0:
+        stage += models.num_stages(name, shape, **sizes)
+    return models.build(name, shape, likelihood, stage=stage, **sizes)
+
+
+@functools.cache
+def build(name, *args, **changes):
+    """``record`` with its functions compiled."""
+    model = record(name, *args, **changes)
+    functions = ("init", "apply", "encode", "decode")
+    return model._replace(**{f: compiled(getattr(model, f)) for f in functions})
 
 
 def count(params):
     return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def moved(params, key):
+    """Parameters in the neighbourhood, none of them zero."""
+    flat, unravel = jax.flatten_util.ravel_pytree(params)
+    return unravel(flat + 0.1 * jax.random.normal(key, flat.shape))
 
 
 @pytest.fixture(params=models.BUILDERS)
@@ -39,25 +74,27 @@ def test_one_output_and_one_posterior_for_every_pixel_and_image(name, shape, key
     params = model.init(key)
     x = jax.random.uniform(key, (2, *shape))
     out = model.apply(params, x, key, 1.0)
-    (latent,) = out.latents
     assert out.pixels.shape == (2, *shape)
-    for part in (latent.z, *latent.posterior, *latent.prior):
-        assert part.shape == (2, 3)
+    assert len(out.latents) == (model.num_stages if name == "resprovae" else 1)
+    for latent in out.latents:
+        for part in (latent.z, *latent.posterior, *latent.prior):
+            assert part.shape == (2, 3)
     assert model.image_shape == shape
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_parameter_and_every_pixel_takes_part(name, shape, key):
-    model = build(name, shape)
-    params = model.init(key)
+    stages = [record(name, shape, s) for s in range(record(name, shape).num_stages)]
+    params = moved(build(name, shape).init(key), key)  # some are zero at first
     x = jax.random.uniform(key, (4, *shape))
 
     def total(params, x):
-        out = model.apply(params, x, key, 1.0)
-        (latent,) = out.latents
-        return jnp.square(out.pixels).sum() + sum(map(jnp.sum, latent.posterior))
+        outs = [model.apply(params, x, key, 0.5) for model in stages]
+        pixels = sum(jnp.square(out.pixels).sum() for out in outs)
+        posteriors = [latent.posterior for out in outs for latent in out.latents]
+        return pixels + sum(jnp.sum(part) for each in posteriors for part in each)
 
-    to_params, to_x = jax.jit(jax.grad(total, argnums=(0, 1)))(params, x)
+    to_params, to_x = compiled(jax.grad(total, argnums=(0, 1)))(params, x)
     used = jax.tree.map(lambda g: bool(abs(g).max() > 0), to_params)
     assert all(jax.tree.leaves(used)), used
     if name == "mlp":  # a convolution of stride 2 may leave a corner to dead ReLUs
@@ -104,11 +141,11 @@ def test_keys_decide_the_latents_and_nothing_else_does(name, key):
 
 
 def test_samples_of_the_prior_are_standard_normal(name, key):
-    model = build(name)
-    (z,) = model.sample_prior(None, key, 10_000)
-    assert z.shape == (10_000, 3)
+    z = jnp.concatenate(build(name).sample_prior(None, key, 10_000), axis=1)
+    assert z.shape == (10_000, 9 if name == "resprovae" else 3)
     assert (abs(z.mean(axis=0)) < 4 / 100).all()  # four standard errors
-    np.testing.assert_allclose(z.std(axis=0), 1.0, rtol=0.028)  # of 10,000 draws
+    # Of 10,000 draws; between two latents no more than chance makes of none at all.
+    np.testing.assert_allclose(jnp.cov(z.T), jnp.eye(z.shape[1]), rtol=0, atol=0.056)
 
 
 def test_many_posterior_draws_are_a_vmap_over_keys(name, key):
@@ -123,11 +160,12 @@ def test_many_posterior_draws_are_a_vmap_over_keys(name, key):
         np.testing.assert_allclose(pixels, one, rtol=1e-4, atol=1e-5)
 
 
-def test_plain_models_observe_the_image_itself(name):
-    x = jnp.ones((2, 8, 8, 1))
-    target, weight = build(name).observe(x)
-    assert target is x
-    assert weight == 1.0
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_last_stage_observes_the_image_itself(name, shape, key):
+    x = jax.random.uniform(key, (2, *shape))
+    target, weight = build(name, shape).observe(x)
+    np.testing.assert_array_equal(target, x)
+    np.testing.assert_array_equal(weight, jnp.ones_like(weight))
 
 
 def test_images_of_a_batch_do_not_mix(name, key):
@@ -168,5 +206,26 @@ def test_every_halving_rounds_up():
 
 
 def test_an_unknown_model_lists_the_known_ones():
-    with pytest.raises(ValueError, match="must be one of mlp, cnn, got 'gan'"):
+    known = "mlp, cnn, provae, resprovae"
+    with pytest.raises(ValueError, match=f"must be one of {known}, got 'gan'"):
         build("gan")
+
+
+def test_a_tuple_of_one_number_of_latents_is_that_number(name, key):
+    number, alone = (build(name, z_dim=z).init(key) for z in (3, (3,)))
+    jax.tree.map(np.testing.assert_array_equal, number, alone)
+
+
+def test_a_wrong_count_of_numbers_of_latents_is_refused(name):
+    allowed = "1 or 3" if name == "resprovae" else "1"
+    message = f"model.z_dim: must be a whole number or a tuple of {allowed}, got (2, 3)"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        build(name, z_dim=(2, 3))
+
+
+def test_a_stage_that_a_model_does_not_have_is_refused(name):
+    stages = models.num_stages(name, (8, 8, 1), start_res=2, final_res=8)
+    assert stages == (3 if name in models.GROWING else 1)
+    message = f"stage: must be from 0 to {stages - 1}, got {stages}"
+    with pytest.raises(ValueError, match=message):
+        build(name, stage=stages)

@@ -128,6 +128,18 @@ def test_the_piece_that_compiles_is_not_timed(clock):
     assert pace.epoch_rate() == pytest.approx(10.0)
 
 
+def test_a_new_stage_begins_with_a_piece_that_compiles_and_is_short(clock):
+    pace = pacing.Pace(0, 0.0, 0.0)
+    for _ in range(4):
+        take(pace, clock, pace.next_piece(0, 100), 0.1)
+    assert pace.next_piece(0, 100) == 8
+    timed = pace.epoch_steps
+    pace.start_stage()
+    assert pace.next_piece(0, 100) == 1
+    take(pace, clock, 1, 60.0)
+    assert pace.epoch_steps == timed
+
+
 def test_a_signal_that_the_program_shall_ignore_stays_ignored():
     earlier = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -26,7 +26,8 @@ def of_run(folder, key, hparams, z_dim, labels=None, **changes):
     groups = evaluate.posterior_means(
         model, params, np.asarray(x), hparams, scale="unit", batch_size=50
     )
-    plots.of_run(folder, model, params, hparams, x, labels, groups, ROWS)
+    subject = plots.Subject(model, params, hparams, x, labels)
+    plots.of_run(folder, subject, groups, ROWS)
     return {path.stem for path in folder.iterdir()}
 
 
@@ -46,9 +47,10 @@ def test_two_latents_have_a_manifold_and_colours_work(tmp_path, key, hparams):
     assert "manifold" in names
 
 
-def test_pictures_of_an_epoch_carry_its_number(tmp_path, key, hparams):
+def test_pictures_of_a_moment_carry_its_name(tmp_path, key, hparams):
     model, params, x = setup(key, 2)
-    plots.of_epoch(tmp_path, model, params, hparams, x, None, ROWS, 12)
+    subject = plots.Subject(model, params, hparams, x, None)
+    plots.of_moment(tmp_path, "0012", subject, ROWS, 12)
     names = {path.name for path in tmp_path.iterdir()}
     numbered = {"reconstructions_0012.png", "samples_0012.png"}
     assert names == numbered | {"curves.png"}
@@ -63,8 +65,9 @@ def test_pictures_show_the_same_images_and_latents_every_time(
         drawing, "reconstructions", lambda *args: drawn.extend(args[1:])
     )
     model, params, x = setup(key, 2)
-    for epoch in (1, 2):
-        plots.of_epoch(tmp_path, model, params, hparams, x, None, ROWS, epoch)
+    subject = plots.Subject(model, params, hparams, x, None)
+    for name in ("one", "other"):
+        plots.of_moment(tmp_path, name, subject, ROWS, 1)
     for first, second in zip(drawn[:3], drawn[3:], strict=True):
         np.testing.assert_array_equal(first, second)
         assert first.min() >= 0.0  # probabilities, not logits

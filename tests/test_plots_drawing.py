@@ -100,6 +100,17 @@ def test_interpolations_are_rows(tmp_path):
     assert find(picture, batch[1, 0], factor=21) == (top + 86, left)
 
 
+def test_a_table_has_a_name_beside_each_row(tmp_path):
+    batch = images(2, 3, 4, 4, 1)
+    drawing.table(tmp_path / "a.png", batch, ["one", "other"], "Title")
+    drawing.table(tmp_path / "b.png", batch, [], "Title")
+    named, bare = (read(tmp_path / f"{name}.png") for name in "ab")
+    top, left = find(bare, batch[0, 0], factor=21)
+    assert find(bare, batch[0, 2], factor=21) == (top, left + 2 * 86)
+    assert find(bare, batch[1, 0], factor=21) == (top + 86, left)
+    assert find(named, batch[1, 0], factor=21)[1] > left  # room for the names
+
+
 @pytest.mark.parametrize("extent", [(-1.0, 1.0), np.array([-1.0, 0.0, 1.0])])
 def test_the_manifold_has_low_z1_at_the_left_and_low_z2_at_the_bottom(tmp_path, extent):
     batch = images(3, 3, 4, 4, 1)

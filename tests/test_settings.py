@@ -27,6 +27,9 @@ WRONG = {
     settings.TEXT: [1, None],
     settings.SWITCH: [1, 0.0, "yes", None],
     settings.NAME: ["", "a/b", "..", 3, None],
+    settings.EPOCHS: [(), (-1,), (1, 2.5), ("a",), (True,), 3, None],
+    settings.POSITIVES: [(), (0.0,), (1e-3, math.nan), ("a",), (True,), 1e-3, None],
+    settings.PART: [-0.1, 1.1, math.nan, math.inf, "1", None],
     settings.SIZE: [(28,), (0, 28), (28, 28, 1), (28, 2.5), ("a", "b"), 28, None],
     settings.SHARE: [-2, "1", None, math.nan, math.inf, 0.1, True],
 }
@@ -61,12 +64,12 @@ def test_values_out_of_range_or_kind_are_refused_by_name(field):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("data.batch_size", 0),
-        ("model.z_dim", 0),
+        ("data.batch_size", (0,)),
+        ("model.z_dim", (0,)),
         ("loss.sigma", 0.0),
-        ("optim.lr", 0.0),
+        ("optim.lr", (0.0,)),
         ("optim.ema", 1.0),
-        ("optim.lr", 1e39),  # infinity in float32
+        ("optim.lr", (1e39,)),  # infinity in float32
         ("loss.sigma", 1e-60),  # zero in float32
         ("seed", 2**32),  # another name of seed 0
         ("train.epochs", 10**20),

@@ -10,7 +10,7 @@ from vae_jax import tensorboard
 def test_every_number_of_an_epoch_is_written(tmp_path):
     tensorboardx = pytest.importorskip("tensorboardX")
     event_pb2 = tensorboardx.proto.event_pb2
-    where = {"step": 20, "epoch": 2, "stage": 0}
+    where = {"step": 20, "epoch": 2, "stage": 0, "resolution": [4, 4]}
     rows = [
         {**where, "split": "train", "elbo": -3.0, "lr": 0.5},
         {**where, "split": "valid", "elbo": -4.0},

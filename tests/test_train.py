@@ -11,12 +11,27 @@ import numpy as np
 import optax
 import pytest
 
-from vae_jax import likelihoods, models, objectives, train
+from vae_jax import growth, likelihoods, models, objectives, train
 
 SHAPE = (8, 8, 1)
 BYTES = np.random.default_rng(0).integers(0, 256, (40, *SHAPE)).astype(np.uint8)
 IMAGES = jnp.asarray(BYTES)
 SEED, BATCH = 3, 8
+SIZES = {
+    "z_dim": 2,
+    "hidden_dim": 8,
+    "hidden_layers": 1,
+    "channels": (4, 6),
+    "start_res": 4,
+    "final_res": 8,
+    "base_ch": 4,
+    "min_ch": 2,
+    "residual": False,
+    "group_norm": False,
+    "detach_residual": False,
+    "independent_stages": False,
+    "stage_loss_scale": "area",
+}
 
 
 @functools.cache
@@ -29,18 +44,12 @@ class Setup:
         likelihood = likelihoods.build(
             "bce", sigma=1.0, sigma_learnable=False, include_const=True
         )
-        self.model = models.build(
-            name,
-            SHAPE,
-            likelihood,
-            z_dim=2,
-            hidden_dim=8,
-            hidden_layers=1,
-            channels=(4, 6),
-        )
+        stage = models.num_stages(name, SHAPE, **SIZES) - 1
+        self.model = models.build(name, SHAPE, likelihood, stage, **SIZES)
         self.tx = optax.scale_by_adam()
         self.objective = objectives.elbo("analytic", 1)
         options = {"reduction": "sum", "scale": "unit", "dynamic_binarize": False}
+        options["first_step"] = 0
         step = train.make_step(
             self.model,
             self.objective,
@@ -149,7 +158,9 @@ def test_clipping_bounds_the_global_norm_of_what_the_optimiser_sees(hparams):
     )
     schedule = train.make_schedule("constant", 0, 1)
     options = {"reduction": "sum", "scale": "unit", "dynamic_binarize": False}
-    step = train.make_step(setup.model, setup.objective, spy, schedule, **options)
+    step = train.make_step(
+        setup.model, setup.objective, spy, schedule, **options, first_step=0
+    )
     state, seen = setup.begin()._replace(opt_state=jnp.float32(0.0)), []
     for clip_norm in (jnp.inf, 1.0, 1e6):
         clipped = hparams._replace(clip_norm=jnp.float32(clip_norm))
@@ -221,6 +232,30 @@ def test_initial_parameters_soon_leave_the_average(hparams):
     # small, and so is what is left of the thousand.
     largest = max(float(abs(leaf).max()) for leaf in jax.tree.leaves(state.ema))
     assert largest < 2.0
+
+
+def test_the_average_starts_anew_with_a_stage(hparams):
+    fresh, late = Setup(use_ema=True), Setup(use_ema=True, first_step=1000)
+    slow = hparams._replace(ema_decay=jnp.float32(0.9999))
+    state = late.begin()._replace(step=jnp.int32(1000))
+    after = late.step(state, IMAGES[:8], slow)
+    # As at the very first step: a tenth of the old values, nine of the new.
+    expected = jax.tree.map(lambda b, a: 0.1 * b + 0.9 * a, state.ema, after.params)
+    assert_close(after.ema, expected, rtol=1e-5)
+    assert_same(
+        fresh.step(fresh.begin(), IMAGES[:8], slow).ema,
+        late.step(late.begin(), IMAGES[:8], slow).ema,
+    )
+
+
+def test_the_schedule_of_a_stage_adds_its_alpha_and_nothing_else(hparams):
+    (_, stage) = growth.plan(40, 2, epochs=(2,), batch_sizes=(8,), fadein_ratio=0.5)
+    plain = train.make_schedule("cosine", 0, 20)
+    grown = train.growing(plain, stage, "linear")
+    for step, alpha in ((10, 0.0), (12, 0.4), (15, 1.0), (19, 1.0)):
+        found = grown(hparams, step)
+        assert found.alpha == pytest.approx(alpha)
+        assert found._replace(alpha=hparams.alpha) == plain(hparams, step)
 
 
 def test_averaging_does_not_change_training(hparams):

@@ -1,35 +1,90 @@
 """A config turned into data and functions."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from vae_jax import data, evaluate, likelihoods, models, objectives, train
-from vae_jax.contracts import Hparams, Model, Schedule
+from vae_jax import (
+    data,
+    evaluate,
+    groups,
+    growth,
+    likelihoods,
+    models,
+    objectives,
+    train,
+)
+from vae_jax.contracts import Hparams, Model, Objective, Schedule
+
+
+class Phase(NamedTuple):
+    """Everything that training and evaluation call at one stage of growth."""
+
+    stage: growth.Stage
+    model: Model
+    hparams: Hparams
+    schedule: Schedule
+    run_steps: Callable[..., train.TrainState]  # see train.make_run_steps
+    terms: Callable[..., dict[str, np.ndarray]]  # see evaluate.make_terms
+
+    def alpha_at(self, step: int) -> float:
+        """The share of the newest stage after so many steps; 1 at the stage's end."""
+        return float(self.schedule(self.hparams, step).alpha)
+
+    def hparams_at(self, step: int) -> Hparams:
+        """The numbers at which the model is evaluated after so many steps."""
+        return self.hparams._replace(alpha=jnp.float32(self.alpha_at(step)))
+
+    def place_at(self, step: int) -> dict[str, Any]:
+        """Where in its growth the model is after so many steps, for the record."""
+        return {
+            "stage": self.stage.index,
+            "resolution": list(self.model.resolution),
+            "alpha": self.alpha_at(step),
+        }
+
+    def own_terms(self, terms: dict[str, float]) -> dict[str, float]:
+        """Without those of latents that are still to come."""
+        later = range(self.stage.index + 1, self.model.num_stages)
+        return {
+            k: v for k, v in terms.items() if k not in {f"kl_group_{i}" for i in later}
+        }
 
 
 class Job(NamedTuple):
-    """Everything that training and evaluation call, and nothing that changes."""
+    """What a config says there is to do, and nothing that changes."""
 
     dataset: data.Dataset
-    model: Model
-    hparams: Hparams
+    phases: tuple[Phase, ...]  # one after the other; models that do not grow have one
     initial_state: Callable[[], train.TrainState]
-    run_steps: Callable[..., train.TrainState]  # see train.make_run_steps
-    terms: Callable[..., dict[str, np.ndarray]]  # see evaluate.make_terms
-    schedule: Schedule
-    steps_per_epoch: int
+
+    @property
+    def plan(self) -> growth.Plan:
+        return tuple(phase.stage for phase in self.phases)
+
+    @property
+    def total_epochs(self) -> int:
+        return sum(stage.epochs for stage in self.plan)
+
+    def phase_at(self, step: int) -> Phase:
+        """That of the step which comes when ``step`` are done."""
+        return self.phases[growth.stage_at(self.plan, step).index]
+
+    def phase_of(self, step: int) -> Phase:
+        """That of the last of ``step`` steps."""
+        return self.phases[growth.stage_of(self.plan, step).index]
 
 
 def load_data(config: ConfigDict) -> data.Dataset:
-    """The data set of a config, with at least one batch to train on.
+    """The data set of a config.
 
     Raises:
-        ValueError: if there is less, or a file is not what it should be.
+        ValueError: if a field or a file is not what it should be.
+        TypeError: likewise.
         OSError: if a file cannot be found or read.
     """
     fields = config.data
@@ -41,7 +96,7 @@ def load_data(config: ConfigDict) -> data.Dataset:
         channels=fields.channels,
         num_images=fields.num_images,
     )
-    dataset = data.load(
+    return data.load(
         fields.name,
         wanted,
         valid_size=fields.valid_size,
@@ -49,55 +104,109 @@ def load_data(config: ConfigDict) -> data.Dataset:
         binarize=fields.binarize,
         limit=fields.limit,
     )
-    train.steps_per_epoch(len(dataset.train.images), fields.batch_size)
-    return dataset
 
 
 def build(config: ConfigDict, dataset: data.Dataset) -> Job:
-    """The functions of a config. Nothing is compiled yet."""
+    """The functions of a config. Nothing is compiled yet.
+
+    Raises:
+        ValueError: if the config does not fit the data, or parts of it each other.
+    """
     likelihood = likelihoods.build(
         config.loss.recon,
         sigma=config.loss.sigma,
         sigma_learnable=config.loss.sigma_learnable,
         include_const=config.loss.include_const,
     )
-    image_shape = dataset.train.images.shape[1:]
-    model = models.build(image_shape=image_shape, likelihood=likelihood, **config.model)
+    sizes = {
+        **config.model,
+        "image_shape": dataset.train.images.shape[1:],
+        "stage_loss_scale": config.loss.stage_loss_scale,
+    }
+    num_stages = models.num_stages(**sizes)
+    plan = growth.plan(
+        len(dataset.train.images),
+        num_stages,
+        epochs=epochs(config),
+        batch_sizes=config.data.batch_size,
+        fadein_ratio=config.train.fadein_ratio,
+    )
     objective = objectives.elbo(config.loss.kl, config.loss.kl_samples)
-    tx = optax.scale_by_adam()
-    steps = train.steps_per_epoch(len(dataset.train.images), config.data.batch_size)
-    schedule = train.make_schedule(
-        config.optim.schedule, config.optim.warmup_steps, config.train.epochs * steps
+    rates = growth.per_stage("optim.lr", config.optim.lr, num_stages)
+    stages = [
+        models.build(likelihood=likelihood, stage=stage, **sizes)
+        for stage in range(num_stages)
+    ]
+    phases = tuple(
+        build_phase(config, plan, model, objective, rates[model.stage])
+        for model in stages
+    )
+    last = stages[-1]
+    return Job(
+        dataset,
+        phases,
+        initial_state=lambda: train.init_state(
+            last, objective, optimiser(config, last), config.seed, config.optim.ema > 0
+        ),
+    )
+
+
+def build_phase(
+    config: ConfigDict, plan: growth.Plan, model: Model, objective: Objective, lr: float
+) -> Phase:
+    stage = plan[model.stage]
+    schedule = train.growing(
+        train.make_schedule(
+            config.optim.schedule, config.optim.warmup_steps, plan[-1].end_step
+        ),
+        stage,
+        config.train.fade,
     )
     step = train.make_step(
         model,
         objective,
-        tx,
+        optimiser(config, model),
         schedule,
         reduction=config.loss.reduction,
         scale=config.data.scale,
         dynamic_binarize=config.data.binarize == "dynamic",
+        first_step=stage.first_step,
     )
-    return Job(
-        dataset=dataset,
-        model=model,
-        hparams=hparams(config),
-        initial_state=lambda: train.init_state(
-            model, objective, tx, config.seed, use_ema=config.optim.ema > 0
-        ),
-        run_steps=train.make_run_steps(step),
-        terms=evaluate.make_terms(
-            model, objective, scale=config.data.scale, batch_size=config.eval.batch_size
-        ),
-        schedule=schedule,
-        steps_per_epoch=steps,
+    terms = evaluate.make_terms(
+        model, objective, scale=config.data.scale, batch_size=config.eval.batch_size
+    )
+    return Phase(
+        stage, model, hparams(config, lr), schedule, train.make_run_steps(step), terms
     )
 
 
-def hparams(config: ConfigDict) -> Hparams:
-    """The numbers of a config that are traced."""
+def optimiser(config: ConfigDict, model: Model) -> optax.GradientTransformation:
+    """Adam up to the direction of its step; the learning rate is traced elsewhere."""
+    adam = optax.scale_by_adam()
+    if model.num_stages == 1 or not config.optim.per_stage:
+        return adam
+    return groups.by_stage(adam, model.stage, model.num_stages)
+
+
+def epochs(config: ConfigDict) -> tuple[int, ...]:
+    """Of each stage, or one number for all of them."""
+    if config.model.name in models.GROWING:
+        return config.train.epochs_per_stage
+    return (config.train.epochs,)
+
+
+def total_epochs(config: ConfigDict) -> int:
+    """Of a whole run, known before its data."""
+    of_each, sizes = epochs(config), config.model
+    doublings = (sizes.final_res // sizes.start_res).bit_length() - 1
+    num_stages = 1 + doublings if sizes.name in models.GROWING else 1
+    return sum(of_each) if len(of_each) > 1 else num_stages * of_each[0]
+
+
+def hparams(config: ConfigDict, lr: float) -> Hparams:
+    """The numbers of a config that are traced, for a stage with this learning rate."""
     numbers = Hparams(
-        lr=config.optim.lr,
+        lr=lr,
         beta=config.loss.beta,
         sigma=config.loss.sigma,
         alpha=1.0,

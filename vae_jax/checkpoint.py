@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import pathlib
+from collections.abc import Collection
 
 import jax
 import jax.numpy as jnp
@@ -20,12 +21,13 @@ KEPT_LATEST = 2
 class Checkpoints:
     """The checkpoints of one run directory, by step.
 
-    Kept are the latest two and the best. Each carries the sha256 of its state, since a
-    flipped bit would otherwise be restored without a word.
+    Kept are the latest two, the best and those of ``kept_steps``. Each carries the
+    sha256 of its state, since a flipped bit would otherwise be restored without a word.
     """
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: pathlib.Path, kept_steps: Collection[int] = ()):
         self.folder = folder / FOLDER
+        self._kept_steps = kept_steps
         self._open()
 
     def _open(self) -> None:
@@ -60,7 +62,8 @@ class Checkpoints:
         )
         if not self._manager.save(step, args=content):
             raise RuntimeError(f"checkpoint {step}: step {self.steps()[-1]} is there")
-        kept = {*self.steps()[-KEPT_LATEST:], int(state.best_step)}
+        latest = self.steps()[-KEPT_LATEST:]
+        kept = {*latest, *self._kept_steps, int(state.best_step)}
         for stale in set(self.steps()) - kept:
             self._manager.delete(stale)
 

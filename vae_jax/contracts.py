@@ -92,7 +92,12 @@ class Model(NamedTuple):
     num_stages: int = 1
     # (params) -> those that ``likelihood`` takes
     likelihood_params: Callable[[Params], Params] = operator.itemgetter("likelihood")
+    resolution: tuple[int, int] = (0, 0)  # height and width of this stage's grid
+    # (pixels, or an image made of them) -> the same in the full image's size
+    enlarge: Callable[[Array], Array] = lambda pixels: pixels
     loss_scale: float = 1.0  # of the reconstruction in the loss, and there alone
+    # (params, zs, alpha) -> what each group adds to ``decode``, and the sum so far
+    residuals: Callable[..., tuple[tuple[Array, ...], tuple[Array, ...]]] | None = None
 
 
 # (model, params, x, key, hparams) -> (loss [B], {"recon": [B], "kl": [B], "elbo": [B]})

@@ -105,8 +105,8 @@ def bits_per_dim(
 @functools.partial(jax.jit, static_argnums=0)
 def reconstruct(
     model: Model, params: Params, x: Float[Array, "B H W C"], hparams: Hparams
-) -> Float[Array, "B H W C"]:
-    """E[x|z] at the posterior's mean."""
+) -> Float[Array, "B h w C"]:
+    """E[x|z] at the posterior's mean, at the resolution of the model's stage."""
     out = model.apply(params, x, None, hparams.alpha)
     return model.likelihood.mean(out.pixels)
 

@@ -84,7 +84,7 @@ def _new_folder(exp_name: str) -> pathlib.Path:
 
 
 def finished(workdir: str | None, epochs: int) -> dict[str, Any] | None:
-    """The evaluation of a run that has nothing left to do, if this is one."""
+    """The evaluation of a run that has trained for so many epochs, if this is one."""
     path = pathlib.Path(workdir or "", "eval.json")
     if workdir is None or not path.exists():
         return None

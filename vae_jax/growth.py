@@ -63,9 +63,14 @@ def plan(
         fadein_ratio: the part of a stage over which it is faded in, 0 to 1.
 
     Raises:
-        ValueError: if a list has another length, or a batch more than all images.
+        ValueError: if a list has another length, a batch more than all images, or the
+            last stage no epoch. Others may have none: they are left out.
     """
     epochs = per_stage("train.epochs_per_stage", epochs, num_stages)
+    if not epochs[-1]:
+        raise ValueError(
+            f"train.epochs_per_stage: must end with at least 1, got {epochs}"
+        )
     batch_sizes = per_stage("data.batch_size", batch_sizes, num_stages)
     stages, step, epoch = [], 0, 0
     for index in range(num_stages):
@@ -114,6 +119,14 @@ def stage_at(stages: Plan, step: int) -> Stage:
 def stage_of(stages: Plan, step: int) -> Stage:
     """The stage of the last of ``step`` steps; before the first, the first."""
     return stage_at(stages, max(0, step - 1))
+
+
+def images_done(stages: Plan, step: int) -> int:
+    """How many images, repeats counted, the first ``step`` steps have seen."""
+    return sum(
+        s.batch_size * (min(max(step, s.first_step), s.end_step) - s.first_step)
+        for s in stages
+    )
 
 
 def alpha(

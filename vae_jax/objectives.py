@@ -54,6 +54,9 @@ def elbo(kl: str, kl_samples: int) -> Objective:
         loss = model.loss_scale * model.likelihood.loss(*observed)
         loss += hparams.beta * weighted
         bound = losses.elbo(recon, kl_total)
-        return loss, {"recon": recon, "kl": kl_total, "elbo": bound}
+        terms = {"recon": recon, "kl": kl_total, "elbo": bound}
+        if model.num_stages > 1:  # which stage's latents are in use?
+            terms |= {f"kl_group_{k}": kl for k, kl in enumerate(kls)}
+        return loss, terms
 
     return objective

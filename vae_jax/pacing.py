@@ -18,10 +18,14 @@ class Pace:
         self._every_seconds = every_minutes * 60 or float("inf")
         self._began = self._saved = time.monotonic()
         self._max_minutes = max_minutes
+        self.signal: int | None = None  # the one that asked the program to stop
+        self.start_stage()
+        self.start_epoch()
+
+    def start_stage(self) -> None:
+        """Forgets how long a step takes: the next one is of another graph."""
         self._piece = 1
         self._is_first = True
-        self.signal: int | None = None  # the one that asked the program to stop
-        self.start_epoch()
 
     def start_epoch(self) -> None:
         """Sets the clock of the epoch to zero."""
@@ -42,7 +46,7 @@ class Pace:
         """Around a piece: fits the length of the next one to how long it took.
 
         Training does not notice: where it is cut does not change its result. The first
-        piece of all, which compiles the step, is not timed.
+        piece of a stage, which compiles the step, is not timed.
         """
         began = time.monotonic()
         yield

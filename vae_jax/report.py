@@ -14,26 +14,35 @@ BOUNDS = {
 }
 
 
+def bound_kind(model: Model, images: np.ndarray) -> str:
+    """What the ELBO bounds: see ``evaluate.bound_kind``.
+
+    Before its last stage, a model sees averages over pixels, which are grey.
+    """
+    complete = model.stage == model.num_stages - 1
+    return evaluate.bound_kind(model.likelihood.kind, complete and is_binary(images))
+
+
 def evaluation(
-    terms: dict[str, np.ndarray],
-    model: Model,
-    images: np.ndarray,
-    *,
-    scale: str,
-    kl: str,
+    terms: dict[str, np.ndarray], model: Model, images: np.ndarray, scale: str, kl: str
 ) -> dict[str, Any]:
     """The numbers of one split from the terms of its images.
 
     Returns:
-        ``bound_kind``, and ``numbers``: name to value, standard error, n, unit and how.
-        Bits/dim only where the bound is one on a likelihood of 8-bit data.
+        Name to value, standard error, n, unit and how. Bits/dim only where the bound is
+        one on a likelihood of whole 8-bit images.
     """
-    kind = evaluate.bound_kind(model.likelihood.kind, is_binary(images))
+    kind = bound_kind(model, images)
     how = {
         "elbo": BOUNDS[kind],
         "recon": "E_q[-log p(x|z)], one draw of z for each image, all constants",
         "kl": f"KL(q(z|x) || p(z)), {kl}",
     }
+    groups = [name for name in terms if name.startswith("kl_group_")]
+    if len(groups) > 1:
+        how |= {
+            name: f"the part of the KL of one group of latents, {kl}" for name in groups
+        }
     found = {name: evaluate.estimate(terms[name]) for name in how}
     numbers = {
         name: {**found[name]._asdict(), "unit": "nats per image", "how": how[name]}
@@ -41,13 +50,15 @@ def evaluation(
     }
     num_values = int(np.prod(images.shape[1:]))
     bits = evaluate.bits_per_dim(found["elbo"], kind, num_values, scale)
-    if bits and (images.dtype == np.uint8 or kind == "probability_mass"):
+    complete = model.stage == model.num_stages - 1
+    of_bytes = images.dtype == np.uint8 or kind == "probability_mass"
+    if bits and complete and of_bytes:
         numbers["bits_per_dim"] = {
             **bits._asdict(),
             "unit": "bits per value",
             "how": f"from the ELBO, {num_values} values, scale {scale}",
         }
-    return {"bound_kind": kind, "numbers": numbers}
+    return numbers
 
 
 def sigma(model: Model, params: Params, hparams: Hparams) -> dict[str, Any]:

@@ -59,6 +59,15 @@ def whole_numbers(low: int) -> Rule:
     return Rule(allows, f"a tuple of one or more whole numbers of at least {low}")
 
 
+def reals(low: float, above: bool = False) -> Rule:
+    one = real(low, above=above)
+
+    def allows(v):
+        return isinstance(v, tuple) and v and all(map(one.allows, v))
+
+    return Rule(allows, f"a tuple, each {one.text.removeprefix('a ')}")
+
+
 def _is_int(v: Any) -> bool:
     return isinstance(v, int) and not isinstance(v, bool)
 
@@ -73,6 +82,9 @@ SIZE = Rule(
     "empty, or a height and a width of at least 1",
 )
 SHARE = Rule(whole(-1).allows, "a whole number of at least 0, or -1 for a tenth")
+PART = Rule(lambda v: real(0.0).allows(v) and v <= 1, "a number from 0 to 1")
+EPOCHS = whole_numbers(0)
+POSITIVES = reals(0.0, above=True)
 SWITCH = Rule(lambda v: isinstance(v, bool), "True or False")
 
 RULES = {
@@ -90,12 +102,20 @@ RULES = {
     "data.limit": whole(0),
     "data.binarize": one_of("none", "threshold", "static", "dynamic"),
     "data.scale": one_of("unit", "centred"),
-    "data.batch_size": whole(1),
-    "model.name": one_of("mlp", "cnn"),
-    "model.z_dim": whole(1),
+    "data.batch_size": whole_numbers(1),
+    "model.name": one_of("mlp", "cnn", "provae", "resprovae"),
+    "model.z_dim": whole_numbers(1),
     "model.hidden_dim": whole(1),
     "model.hidden_layers": whole(0),
     "model.channels": whole_numbers(1),
+    "model.start_res": whole(1),
+    "model.final_res": whole(1),
+    "model.base_ch": whole(1),
+    "model.min_ch": whole(1),
+    "model.residual": SWITCH,
+    "model.group_norm": SWITCH,
+    "model.detach_residual": SWITCH,
+    "model.independent_stages": SWITCH,
     "loss.recon": one_of("bce", "gaussian"),
     "loss.kl": one_of("analytic", "mc"),
     "loss.kl_samples": whole(1),
@@ -104,12 +124,17 @@ RULES = {
     "loss.sigma": real(0.0, above=True),
     "loss.sigma_learnable": SWITCH,
     "loss.include_const": SWITCH,
-    "optim.lr": real(0.0, above=True),
+    "loss.stage_loss_scale": one_of("none", "area"),
+    "optim.lr": POSITIVES,
     "optim.schedule": one_of("constant", "cosine"),
     "optim.warmup_steps": whole(0),
     "optim.clip_norm": real(0.0),
     "optim.ema": real(0.0, below=1.0),
+    "optim.per_stage": SWITCH,
     "train.epochs": whole(1),
+    "train.epochs_per_stage": EPOCHS,
+    "train.fadein_ratio": PART,
+    "train.fade": one_of("linear", "cosine"),
     "train.max_minutes": real(0.0),
     "train.max_bad_steps": whole(1),
     "train.tensorboard": SWITCH,

@@ -4,7 +4,7 @@ import pathlib
 from typing import Any
 
 FOLDER = "tensorboard"
-WHERE = ("step", "epoch", "stage", "split")
+WHERE = ("step", "epoch", "stage", "resolution", "split")
 
 
 def check_installed() -> None:

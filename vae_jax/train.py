@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from vae_jax import losses, pixels
+from vae_jax import growth, losses, pixels
 from vae_jax.contracts import Hparams, Model, Objective, Params, Schedule
 
 SCHEDULES = ("constant", "cosine")
@@ -46,7 +46,7 @@ def init_state(
     seed: int,
     use_ema: bool,
 ) -> TrainState:
-    """The state before the first step."""
+    """The state before the first step. ``model`` is that of the last stage."""
 
     @jax.jit
     def make(key: PRNGKeyArray) -> TrainState:
@@ -106,20 +106,6 @@ def with_best(state: TrainState, elbo: float | None) -> TrainState:
     return state._replace(best_elbo=best_elbo, best_step=best_step)
 
 
-def steps_per_epoch(num_images: int, batch_size: int) -> int:
-    """How many full batches there are.
-
-    Raises:
-        ValueError: if there is not one.
-    """
-    if batch_size > num_images:
-        raise ValueError(
-            "data.batch_size: must be at most the number of training images, "
-            f"{num_images}, got {batch_size}"
-        )
-    return num_images // batch_size
-
-
 def epoch_order(
     seed: int, epoch: int, num_images: int, batch_size: int
 ) -> Int[np.ndarray, "T B"]:
@@ -128,7 +114,7 @@ def epoch_order(
     Raises:
         ValueError: if there is not one full batch.
     """
-    num_batches = steps_per_epoch(num_images, batch_size)
+    num_batches = growth.steps_per_epoch(num_images, batch_size)
     order = np.random.default_rng((seed, epoch)).permutation(num_images)
     order = order[: num_batches * batch_size].astype(np.int32)
     return order.reshape(num_batches, batch_size)
@@ -159,8 +145,17 @@ def make_schedule(kind: str, warmup_steps: int, total_steps: int) -> Schedule:
             [lambda step: rise(step + 1), factor], [warmup_steps]
         )
 
-    def at_step(hparams: Hparams, step: Int[Array, ""]) -> Hparams:
+    def at_step(hparams: Hparams, step: Int[Array, ""] | int) -> Hparams:
         return hparams._replace(lr=hparams.lr * factor(step))
+
+    return at_step
+
+
+def growing(schedule: Schedule, stage: growth.Stage, fade: str) -> Schedule:
+    """The same schedule with the alpha of a stage, one of ``growth.FADES``."""
+
+    def at_step(hparams: Hparams, step: Int[Array, ""] | int) -> Hparams:
+        return schedule(hparams, step)._replace(alpha=growth.alpha(stage, step, fade))
 
     return at_step
 
@@ -174,12 +169,13 @@ def make_step(
     reduction: str,
     scale: str,
     dynamic_binarize: bool,
+    first_step: int,
 ) -> StepFn:
     """One optimiser update as a pure function ``(state, images, hparams) -> state``.
 
     ``tx`` ends at the direction of the update; the learning rate is applied here, where
     it is traced. A step whose loss or gradient is not finite changes nothing but the
-    step number and the counters of bad steps.
+    step number and the counters of bad steps. ``first_step`` is that of the stage.
     """
     num_values = int(np.prod(model.image_shape))
 
@@ -204,8 +200,10 @@ def make_step(
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
 
         params = jax.tree.map(lambda p, u: p - hparams.lr * u, state.params, updates)
-        ema = _average(state, params, hparams.ema_decay)
+        ema = _average(state, params, hparams.ema_decay, first_step)
         terms = {"loss": loss, **terms, "grad_norm": grad_norm}
+        # Groups of latents that are still to come have no terms.
+        terms = {name: terms.get(name, jnp.float32(0.0)) for name in state.sums}
         ok = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
         return _accept(state, (params, opt_state, ema, terms), ok)
 
@@ -245,16 +243,18 @@ def make_run_steps(step: StepFn) -> Callable[..., TrainState]:
 
 
 def _average(
-    state: TrainState, params: Params, decay: Float[Array, ""]
+    state: TrainState, params: Params, decay: Float[Array, ""], first_step: int
 ) -> Params | None:
     """The averaged parameters with new ones taken in, if averaging is on.
 
-    The first steps count for more, or the initial values would stay in the average for
-    thousands of steps: the bound is that of TensorFlow's ExponentialMovingAverage.
+    The first steps of a stage count for more, or its initial values would stay in the
+    average for thousands of steps: the bound is that of TensorFlow's
+    ExponentialMovingAverage.
     """
     if state.ema is None:
         return None
-    taken_in = (state.step - state.bad_steps).astype(jnp.float32)
+    taken_in = jnp.maximum(state.step - state.bad_steps - first_step, 0)
+    taken_in = taken_in.astype(jnp.float32)
     decay = jnp.minimum(decay, (1 + taken_in) / (10 + taken_in))
     return jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, state.ema, params)
 

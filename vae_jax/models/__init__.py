@@ -1,13 +1,23 @@
 """Networks. The only package that knows Flax; what leaves it is ``contracts.Model``."""
 
 from vae_jax.contracts import Likelihood, Model
-from vae_jax.models import cnn, mlp
+from vae_jax.models import cnn, mlp, provae, pyramid, resprovae
 
-BUILDERS = {"mlp": mlp.build, "cnn": cnn.build}
+BUILDERS = {
+    "mlp": mlp.build,
+    "cnn": cnn.build,
+    "provae": provae.build,
+    "resprovae": resprovae.build,
+}
+GROWING = ("provae", "resprovae")
 
 
 def build(
-    name: str, image_shape: tuple[int, int, int], likelihood: Likelihood, **sizes
+    name: str,
+    image_shape: tuple[int, int, int],
+    likelihood: Likelihood,
+    stage: int = 0,
+    **sizes,
 ) -> Model:
     """A model of the given name for images of any size.
 
@@ -15,12 +25,31 @@ def build(
         name: a key of ``BUILDERS``.
         image_shape: height, width and channels of the data.
         likelihood: what the decoder's output parameterises.
-        **sizes: the fields of the configs' ``model`` section. Each builder takes those
-            that it needs and ignores the others.
+        stage: below ``num_stages``. All stages share one tree of parameters.
+        **sizes: the fields of the configs' ``model`` section, and
+            ``stage_loss_scale``. Each builder takes those that it needs and ignores
+            the others.
 
     Raises:
-        ValueError: if there is no such model.
+        ValueError: if there is no such model or stage, or sizes do not fit together.
+    """
+    stages = num_stages(name, image_shape, **sizes)
+    if stage not in range(stages):
+        raise ValueError(f"stage: must be from 0 to {stages - 1}, got {stage}")
+    return BUILDERS[name](image_shape, likelihood, stage=stage, **sizes)
+
+
+def num_stages(name: str, image_shape: tuple[int, int, int], **sizes) -> int:
+    """How many stages a model has; 1 for those that do not grow.
+
+    Takes what ``build`` takes.
+
+    Raises:
+        ValueError: if there is no such model, or sizes do not fit together.
     """
     if name not in BUILDERS:
         raise ValueError(f"model: must be one of {', '.join(BUILDERS)}, got {name!r}")
-    return BUILDERS[name](image_shape, likelihood, **sizes)
+    if name not in GROWING:
+        return 1
+    grids = pyramid.build(image_shape, sizes["start_res"], sizes["final_res"])
+    return grids.num_stages

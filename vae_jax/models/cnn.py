@@ -66,13 +66,14 @@ def build(
     image_shape: tuple[int, int, int],
     likelihood: Likelihood,
     *,
-    z_dim: int,
+    z_dim: int | tuple[int, ...],
     channels: tuple[int, ...],
     hidden_dim: int,
     hidden_layers: int,
     **_: object,
 ) -> Model:
     """Channels (32, 64) and no hidden layer is the original system's CNN."""
+    (z_dim,) = plain.z_dims(z_dim)
     height, width, colours = image_shape
     pixels_shape = (height, width, colours * likelihood.channels_per_pixel)
     return plain.build(

@@ -41,12 +41,13 @@ def build(
     image_shape: tuple[int, int, int],
     likelihood: Likelihood,
     *,
-    z_dim: int,
+    z_dim: int | tuple[int, ...],
     hidden_dim: int,
     hidden_layers: int,
     **_: object,
 ) -> Model:
     """Two hidden layers of 400 and 20 latents is the original system's MLP."""
+    (z_dim,) = plain.z_dims(z_dim)
     height, width, colours = image_shape
     pixels_shape = (height, width, colours * likelihood.channels_per_pixel)
     return plain.build(

@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from vae_jax import sampling
 from vae_jax.contracts import Latent, Likelihood, Model, Normal, Output
@@ -35,6 +35,32 @@ class Hidden(nn.Module):
         return h
 
 
+def draw(
+    key: PRNGKeyArray | None,
+    posterior: Normal,
+    weight: Float[Array, ""] | float = 1.0,
+) -> Latent:
+    """A group of latents whose prior is a standard normal."""
+    z = sampling.reparameterize(key, *posterior)
+    return Latent(z, posterior, Normal(jnp.zeros_like(z), jnp.zeros_like(z)), weight)
+
+
+def z_dims(z_dim: int | tuple[int, ...], groups: int = 1) -> tuple[int, ...]:
+    """The number of latents in each group; one number is that of every group.
+
+    Raises:
+        ValueError: if there are neither one nor ``groups`` of them.
+    """
+    dims = z_dim if isinstance(z_dim, tuple) else (z_dim,)
+    if len(dims) not in (1, groups):
+        lengths = " or ".join(str(n) for n in sorted({1, groups}))
+        raise ValueError(
+            "model.z_dim: must be a whole number or a tuple of "
+            f"{lengths}, got {z_dim!r}"
+        )
+    return dims if len(dims) == groups else dims * groups
+
+
 def build(
     encoder: nn.Module,
     decoder: nn.Module,
@@ -56,9 +82,7 @@ def build(
     def encode(params, x, key, alpha):
         del alpha
         posterior = encoder.apply({"params": params["net"]["encoder"]}, x)
-        z = sampling.reparameterize(key, *posterior)
-        prior = Normal(jnp.zeros_like(z), jnp.zeros_like(z))
-        return (Latent(z, posterior, prior),)
+        return (draw(key, posterior),)
 
     def decode(params, zs, alpha):
         del alpha
@@ -76,6 +100,7 @@ def build(
 
     return Model(
         image_shape=image_shape,
+        resolution=image_shape[:2],
         likelihood=likelihood,
         init=init,
         apply=apply,

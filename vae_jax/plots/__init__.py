@@ -2,6 +2,7 @@
 
 import pathlib
 import statistics
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -9,10 +10,10 @@ from jaxtyping import Array, Float, Int
 
 from vae_jax import evaluate
 from vae_jax.contracts import Hparams, Model, Params
-from vae_jax.plots import drawing
+from vae_jax.plots import drawing, growing
 from vae_jax.plots.drawing import samples
 
-__all__ = ["of_epoch", "of_run", "samples"]
+__all__ = ["Subject", "of_moment", "of_run", "samples"]
 
 NUM_RECONSTRUCTIONS = 30
 NUM_SAMPLES = 64
@@ -21,32 +22,33 @@ MANIFOLD_SIDE = 20
 KEY = evaluate.KEY
 
 
-def of_epoch(
-    folder: pathlib.Path,
-    model: Model,
-    params: Params,
-    hparams: Hparams,
-    x: Float[Array, "N H W C"],
-    labels: Int[np.ndarray, " N"] | None,
-    rows: list[dict],
-    epoch: int,
+class Subject(NamedTuple):
+    """Of what pictures are made."""
+
+    model: Model
+    params: Params
+    hparams: Hparams
+    x: Float[Array, "N H W C"]  # test images; the first are reconstructed
+    labels: Int[np.ndarray, " N"] | None  # their classes, if they have any
+
+
+def of_moment(
+    folder: pathlib.Path, name: str, subject: Subject, rows: list[dict], epoch: int
 ) -> None:
-    """Reconstructions and samples, named after the epoch, and the curves so far."""
-    del labels
+    """Reconstructions and samples under a name, and the curves so far.
+
+    Of a model that grows, also the frame of this epoch for the animation.
+    """
     drawing.curves(folder / "curves.png", rows)
-    _reconstructions(
-        folder / f"reconstructions_{epoch:04d}.png", model, params, hparams, x
-    )
-    _samples(folder / f"samples_{epoch:04d}.png", model, params, hparams)
+    _reconstructions(folder / f"reconstructions_{name}.png", subject)
+    images = _samples(folder / f"samples_{name}.png", subject)
+    if subject.model.num_stages > 1:
+        growing.frame(folder, subject, images, epoch)
 
 
 def of_run(
     folder: pathlib.Path,
-    model: Model,
-    params: Params,
-    hparams: Hparams,
-    x: Float[Array, "N H W C"],
-    labels: Int[np.ndarray, " N"] | None,
+    subject: Subject,
     groups: tuple[Float[np.ndarray, "N Z"], ...],
     rows: list[dict],
 ) -> None:
@@ -54,41 +56,45 @@ def of_run(
 
     Args:
         folder: where they go.
-        model: the model.
-        params: what to show.
-        hparams: of the run.
-        x: test images, of which the first are reconstructed.
-        labels: their classes, if they have any.
-        groups: the means of their posteriors, one array for each group of latents.
+        subject: what they are of.
+        groups: the means of its images' posteriors, one array for each group.
         rows: of ``metrics.jsonl``.
     """
-    _reconstructions(folder / "reconstructions.png", model, params, hparams, x)
-    _samples(folder / "samples.png", model, params, hparams)
+    _reconstructions(folder / "reconstructions.png", subject)
+    _samples(folder / "samples.png", subject)
     drawing.curves(folder / "curves.png", rows)
+    if subject.model.num_stages > 1:
+        growing.animation(folder)
+    if subject.model.residuals and len(groups) > 1:
+        growing.residuals(folder, subject, groups, jax.random.key(KEY))
 
-    drawing.latent_space(folder / "latent_space.png", groups[0], labels)
-    if len(x) > 1:
-        between = _interpolations(model, params, hparams, groups)
+    drawing.latent_space(folder / "latent_space.png", groups[0], subject.labels)
+    if len(subject.x) > 1:
+        between = _interpolations(subject, groups)
         drawing.interpolations(folder / "interpolations.png", between)
     if len(groups) == 1 and groups[0].shape[1] == 2:
-        grid = _manifold(model, params, hparams)
-        drawing.manifold(folder / "manifold.png", *grid)
+        drawing.manifold(folder / "manifold.png", *_manifold(subject))
 
 
-def _reconstructions(path, model, params, hparams, x):
+def _reconstructions(path, subject):
+    model, params, hparams, x, _ = subject
     x = x[:NUM_RECONSTRUCTIONS]
+    seen, _ = model.observe(x)  # what a model that grows sees of it so far
     recons = evaluate.reconstruct(model, params, x, hparams)
-    drawing.reconstructions(path, np.asarray(x), np.asarray(recons))
+    drawing.reconstructions(path, np.asarray(seen), np.asarray(recons))
 
 
-def _samples(path, model, params, hparams):
+def _samples(path, subject):
+    model, params, hparams, *_ = subject
     key = jax.random.key(KEY)
     images = evaluate.sample_means(model, params, key, NUM_SAMPLES, hparams)
     drawing.samples(path, np.asarray(images))
+    return images
 
 
-def _interpolations(model, params, hparams, groups) -> Float[np.ndarray, "R T H W C"]:
+def _interpolations(subject, groups) -> Float[np.ndarray, "R T H W C"]:
     """Straight lines in latent space from image 2r to image 2r + 1."""
+    model, params, hparams, *_ = subject
     num = min(NUM_PATHS, len(groups[0]) // 2)
     t = np.linspace(0.0, 1.0, PATH_LENGTH, dtype=np.float32)[None, :, None]
     zs = tuple(
@@ -101,8 +107,9 @@ def _interpolations(model, params, hparams, groups) -> Float[np.ndarray, "R T H 
     return np.asarray(images).reshape(num, PATH_LENGTH, *images.shape[1:])
 
 
-def _manifold(model, params, hparams):
+def _manifold(subject):
     """Images at equal steps of the prior's probability, as Kingma & Welling 2014."""
+    model, params, hparams, *_ = subject
     quantiles = (np.arange(MANIFOLD_SIDE) + 0.5) / MANIFOLD_SIDE
     axis = np.array([statistics.NormalDist().inv_cdf(q) for q in quantiles], np.float32)
     z1, z2 = np.meshgrid(axis, axis)

@@ -55,10 +55,17 @@ def reconstructions(path: Path, originals: Array, recons: Array) -> None:
     _grid(path, pairs, -(-len(pairs) // rows), 8, names, title="Reconstructions")
 
 
-def samples(path: Path, images: Array) -> None:
+def samples(path: Path, images: Array, title: str = "Samples") -> None:
     """Draws ``[N, H, W, C]`` in reading order on a grid that is nearly square."""
     cells = _pixels("samples", images)[:, None]
-    _grid(path, cells, math.ceil(math.sqrt(len(cells))), 2, ([], []), title="Samples")
+    _grid(path, cells, math.ceil(math.sqrt(len(cells))), 2, ([], []), title=title)
+
+
+def table(path: Path, images: Array, names: Sequence[str], title: str) -> None:
+    """Draws ``[R, T, H, W, C]``, a name beside each row if there are any."""
+    pixels = _pixels("table", images, "R, T")
+    cells = pixels.reshape(-1, 1, *pixels.shape[2:])
+    _grid(path, cells, pixels.shape[1], 2, (names, []), title=title)
 
 
 def interpolations(path: Path, images: Array) -> None:

@@ -1,0 +1,15 @@
+"""Residual progressively grown VAE on FreyFaces: latents for every resolution.
+
+Run:     python main.py --config=configs/freyfaces_resprovae.py
+"""
+
+from ml_collections import ConfigDict
+
+from configs import freyfaces_provae
+
+
+def get_config() -> ConfigDict:
+    config = freyfaces_provae.get_config()
+    config.exp_name = "freyfaces_resprovae"
+    config.model.name = "resprovae"
+    return config

@@ -1,0 +1,94 @@
+"""What a run, or a finished stage of it, ends with: evaluation and pictures."""
+
+import jax
+
+from vae_jax import evaluate, experiment, pixels, plots, report, train
+from vae_jax.assembly import Phase
+from vae_jax.run.session import Refused, Session, foreseen
+from vae_jax.train import TrainState
+
+LOGGER = experiment.LOGGER
+PICTURED = 5_000  # test images, at most
+
+
+def finish(session: Session, state: TrainState, stage: int | None = None) -> None:
+    """Evaluates on the test images: ``eval.json``, a table, the pictures.
+
+    Args:
+        session: on the run.
+        state: its newest.
+        stage: evaluate this finished one instead, and leave ``eval_stage<s>.json`` and
+            pictures in a folder of that name.
+    """
+    config, job, folder, _ = session
+    trained_epochs = job.phase_of(int(state.step)).stage.epochs_done(int(state.step))
+    state, which = chosen(session, state, stage)
+    step, params = int(state.step), train.shown_params(state)
+    phase, images = job.phase_of(step), job.dataset.test.images
+    over_images = {
+        "scale": config.data.scale,
+        "batch_size": config.eval.batch_size,
+    }
+    subject = pictured(session, phase, params, step)
+    model, hparams = subject.model, subject.hparams
+    groups = evaluate.posterior_means(model, params, images, hparams, **over_images)
+    terms = phase.terms(params, images, hparams)
+    numbers = {
+        **report.evaluation(terms, model, images, config.data.scale, config.loss.kl),
+        **report.sigma(model, params, hparams),
+        **report.active_units(groups),
+    }
+    found = {
+        "split": "test",
+        "checkpoint": which,
+        "step": step,
+        "epoch": phase.stage.epochs_done(step),
+        "trained_epochs": trained_epochs,
+        **phase.place_at(step),
+        "data": report.source(job.dataset),
+        "bound_kind": report.bound_kind(model, images),
+        "numbers": numbers,
+    }
+    suffix = "" if stage is None else f"_stage{stage}"
+    experiment.write_json(folder / f"eval{suffix}.json", found)
+    LOGGER.info("%s", report.table(found))
+    place = folder / "plots" / suffix.removeprefix("_")
+    place.mkdir(exist_ok=True)
+    means = tuple(means[:PICTURED] for means in groups)
+    plots.of_run(place, subject, means, experiment.read_rows(folder))
+    LOGGER.info("run directory: %s", folder)
+
+
+def chosen(
+    session: Session, state: TrainState, stage: int | None = None
+) -> tuple[TrainState, str]:
+    """The state that ``stage`` or ``eval.checkpoint`` names, and what to call it."""
+    saved, plan = session.saved, session.job.plan
+    if stage is not None:
+        done = int(state.step)
+        ends = {s.index: s.end_step for s in plan if s.epochs and s.end_step <= done}
+        if stage not in ends:
+            finished = ", ".join(map(str, ends)) or "of which there is none yet"
+            raise Refused(f"--stage: must be a finished one, {finished}, got {stage}")
+        with foreseen():
+            return saved.restore(ends[stage], state), f"stage {stage}"
+    best, wanted = int(state.best_step), session.config.eval.checkpoint
+    if wanted == "latest" or not best:
+        return state, "latest"
+    if best == int(state.step):
+        return state, "best"
+    try:
+        return saved.restore(best, state), "best"
+    except ValueError as error:
+        LOGGER.warning("%s; the latest is used instead of the best", error)
+        return state, "latest"
+
+
+def pictured(session: Session, phase: Phase, params, step: int) -> plots.Subject:
+    """What pictures are made of: the model, and test images with their labels."""
+    images, labels = session.job.dataset.test
+    x = pixels.to_float(jax.device_put(images[:PICTURED]), session.config.data.scale)
+    labels = None if labels is None else labels[:PICTURED]
+    if labels is not None and labels.ndim > 1:
+        labels = labels[:, 0]  # of several factors, the first is shown
+    return plots.Subject(phase.model, params, phase.hparams_at(step), x, labels)

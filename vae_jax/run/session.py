@@ -1,0 +1,74 @@
+"""One process at work on one run directory, and how its errors are said."""
+
+import contextlib
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+from ml_collections import ConfigDict
+
+from vae_jax import assembly, checkpoint, experiment
+from vae_jax.train import TrainState
+
+
+class Refused(Exception):
+    """A mistake that its user can mend; the text is all that they need."""
+
+
+class Stopped(Exception):
+    """Training ended early, and is saved."""
+
+    def __init__(self, reason: str, exit_code: int):
+        super().__init__(reason)
+        self.exit_code = exit_code
+
+
+class Session(NamedTuple):
+    """What every part of a command works with."""
+
+    config: ConfigDict
+    job: assembly.Job
+    folder: pathlib.Path
+    saved: checkpoint.Checkpoints
+
+
+@contextlib.contextmanager
+def foreseen() -> Iterator[None]:
+    """Turns the errors that a user's input can cause into ``Refused``."""
+    try:
+        yield
+    except (ValueError, TypeError, OSError) as error:
+        raise Refused(str(error)) from error
+
+
+def assemble(config: ConfigDict) -> assembly.Job:
+    with foreseen():
+        dataset = assembly.load_data(config)
+        return assembly.build(config, dataset)
+
+
+@contextlib.contextmanager
+def opened(
+    config: ConfigDict, job: assembly.Job, folder: pathlib.Path
+) -> Iterator[Session]:
+    """A session on a run directory that is there."""
+    ends_of_stages = {phase.stage.end_step for phase in job.phases}
+    with checkpoint.Checkpoints(folder, ends_of_stages) as saved:
+        yield Session(config, job, folder, saved)
+
+
+@contextlib.contextmanager
+def existing(config, workdir) -> Iterator[tuple[Session, TrainState]]:
+    """A session on a run that has been trained before, and its newest state."""
+    with foreseen():
+        experiment.check_folder(workdir, json.loads(config.to_json()))
+    folder, job = pathlib.Path(workdir).absolute(), assemble(config)
+    with opened(config, job, folder) as session:
+        with foreseen():
+            shapes = jax.eval_shape(job.initial_state)
+            state = session.saved.restore_latest(shapes, repair=False)
+        if state is None:
+            raise Refused(f"--workdir: {workdir} has no checkpoint yet")
+        yield session, state

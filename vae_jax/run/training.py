@@ -1,0 +1,161 @@
+"""The one training loop, of models that grow and of those that do not."""
+
+import functools
+import shlex
+
+import jax
+
+from vae_jax import evaluate, experiment, growth, pacing, plots, progress, train
+from vae_jax import tensorboard as tensorboard_files
+from vae_jax.assembly import Phase
+from vae_jax.run import final
+from vae_jax.run.session import Session, Stopped, foreseen
+from vae_jax.train import TrainState
+
+LOGGER = experiment.LOGGER
+
+
+def fit(session: Session) -> TrainState:
+    """Trains up to the last epoch. What is done is logged, saved and pictured."""
+    config, job, _, saved = session
+    state = restore_or_begin(session)
+    images = jax.device_put(job.dataset.train.images)
+    done, total = int(state.step), job.plan[-1].end_step
+    images_done = functools.partial(growth.images_done, job.plan)
+
+    @functools.lru_cache(maxsize=1)
+    def order(epoch, batch_size):
+        rows = train.epoch_order(config.seed, epoch, len(images), batch_size)
+        return jax.device_put(rows)
+
+    with (
+        pacing.pace(**config.checkpoint, max_minutes=config.train.max_minutes) as pace,
+        progress.shown(images_done(total), images_done(done)) as show,
+    ):
+        while done < total:
+            phase = job.phase_at(done)
+            epoch, start = phase.stage.epoch_at(done)
+            if done == phase.stage.first_step:
+                pace.start_stage()
+            if start == 0:
+                state = train.start_epoch(state)
+                pace.start_epoch()
+            piece = pace.next_piece(done, phase.stage.steps_per_epoch - start)
+            with pace.timed(piece):
+                rows = order(epoch, phase.stage.batch_size)
+                state = phase.run_steps(
+                    state, images, rows, start, start + piece, phase.hparams
+                )
+                done = int(state.step)
+            stop_if_bad(session, state)
+            show(images_done(done), label(session, done), train.epoch_means(state))
+            epoch_is_over = phase.stage.epoch_at(done)[1] == 0
+            if epoch_is_over:
+                state = end_epoch(session, state, pace)
+            if epoch_is_over or pace.save_is_due(done):
+                saved.save(state)
+                pace.was_saved()
+            if done < total and (reason := pace.reason_to_stop()):
+                saved.save(state)
+                raise Stopped(
+                    f"Stopped at step {done}, saved: {reason}. To go on: "
+                    f"python main.py --workdir={shlex.quote(str(session.folder))}",
+                    pace.exit_code(),
+                )
+    return state
+
+
+def restore_or_begin(session: Session) -> TrainState:
+    """The newest saved state, or a new one; the log reaches exactly as far."""
+    job = session.job
+    with foreseen():
+        shapes = jax.eval_shape(job.initial_state)
+        state = session.saved.restore_latest(shapes, repair=True)
+    if state is None:
+        state = job.initial_state()
+        sizes = [leaf.size for leaf in jax.tree.leaves(state.params)]
+        LOGGER.info("%s parameters", f"{sum(sizes):,}")
+    else:
+        LOGGER.info("going on from step %d", state.step)
+    experiment.drop_rows_after(session.folder, int(state.step))
+    # Where the arrays live is part of what was compiled: let it be said, and so the
+    # same, for a new state and a restored one.
+    return jax.device_put(state, jax.devices()[0])
+
+
+def end_epoch(session: Session, state: TrainState, pace: pacing.Pace) -> TrainState:
+    """Evaluates on the validation images, logs, pictures; returns the new record."""
+    config, job, folder, _ = session
+    step, params = int(state.step), train.shown_params(state)
+    phase = job.phase_of(step)
+    where = {
+        "step": step,
+        "epoch": phase.stage.epochs_done(step),
+        **phase.place_at(step),
+    }
+    training = {
+        **phase.own_terms(train.epoch_means(state)),
+        "lr": float(phase.schedule(phase.hparams, state.step - 1).lr),
+        "bad_steps": int(state.bad_steps),
+        "seconds": pace.epoch_seconds,
+        "images_per_second": pace.epoch_rate() * phase.stage.batch_size,
+    }
+    rows, elbo = [{**where, "split": "train", **training}], None
+    if len(job.dataset.valid.images):
+        terms = phase.terms(params, job.dataset.valid.images, phase.hparams_at(step))
+        means = {name: evaluate.estimate(v).value for name, v in terms.items()}
+        rows.append({**where, "split": "valid", **means})
+        elbo = means["elbo"]
+    for row in rows:
+        experiment.append_row(folder, row)
+    if config.train.tensorboard:
+        tensorboard_files.write_rows(folder, rows)
+    LOGGER.info("%s", progress.epoch_line(label(session, step), rows))
+    picture_epoch(session, phase, params, step)
+    # Bounds of other stages, or of a mixture of two, are no rivals of the final one.
+    is_final = phase is job.phases[-1] and where["alpha"] == 1.0
+    return train.with_best(state, elbo) if is_final else state
+
+
+def picture_epoch(session: Session, phase: Phase, params, step: int) -> None:
+    """Pictures of an epoch that shall have some: every few, and a stage's last."""
+    config, job, folder, _ = session
+    epoch, every = phase.stage.epochs_done(step), config.eval.pictures_every
+    run_is_over = step == job.plan[-1].end_step
+    stage_is_over = step == phase.stage.end_step and phase.model.num_stages > 1
+    names = [f"{epoch:04d}"] * bool(every and epoch % every == 0 and not run_is_over)
+    names += [f"stage{phase.stage.index}"] * stage_is_over
+    for name in names:
+        subject = final.pictured(session, phase, params, step)
+        rows = experiment.read_rows(folder)
+        plots.of_moment(folder / "plots", name, subject, rows, epoch)
+
+
+def stop_if_bad(session: Session, state: TrainState) -> None:
+    """Raises ``Stopped``, with the state saved, if the numbers have blown up."""
+    bad, step = int(state.bad_in_a_row), int(state.step)
+    if bad < session.config.train.max_bad_steps:
+        return
+    session.saved.save(state)
+    phase = session.job.phase_of(step)
+    lr = float(phase.schedule(phase.hparams, state.step - 1).lr)
+    raise Stopped(
+        f"Stopped at step {step}: {bad} steps in a row had a loss or a "
+        f"gradient that is not finite, at a learning rate of {lr:g}. Their updates "
+        "were skipped. In a new run, a lower --config.optim.lr or "
+        "--config.optim.clip_norm=100 may help.",
+        exit_code=1,
+    )
+
+
+def label(session: Session, step: int) -> str:
+    """Where training is after so many steps, in a few words."""
+    job = session.job
+    phase = job.phase_of(step)
+    epoch = -(-(step - phase.stage.first_step) // phase.stage.steps_per_epoch)
+    text = f"epoch {phase.stage.first_epoch + epoch}/{job.total_epochs}"
+    if phase.model.num_stages == 1:
+        return text
+    height, width = phase.model.resolution
+    stage = f"stage {phase.stage.index + 1}/{phase.model.num_stages}"
+    return f"{text}, {stage}, {height}x{width}, alpha {phase.alpha_at(step):.2f}"
