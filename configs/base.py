@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
             dir="",  # may change; folder with the files; empty: $VAE_JAX_DATA_DIR
             path="",  # may change; npz, folder, idx: your own images
             image_size=(),  # height, width; empty: as they are
-            channels=0,  # 1 | 3; 0: as they are
+            channels=0,  # 1 | 3; 0: as they are. Both: folder, shapes and tfds only
             num_images=10_000,  # 2 or more; shapes: how many are drawn
             valid_size=10_000,  # 0 or more: the last training images; -1: a tenth
             test_size=-1,  # 1 or more, where the source has no test part; -1: a tenth
@@ -40,7 +40,7 @@ def get_config() -> ConfigDict:
             channels=(32, 64),  # cnn: one convolution of stride 2 for each, 1 or more
             # provae and resprovae, which double their resolution from stage to stage:
             start_res=4,  # 1 or more: pixels of the longer side
-            final_res=32,  # start_res times a power of two; images are padded to it
+            final_res=32,  # start_res times a power of two, no less than the images
             base_ch=128,  # 1 or more: channels at start_res, halved from stage to stage
             min_ch=16,  # 1 or more, at most base_ch: where the halving ends
             residual=False,  # blocks with a way around them
@@ -57,7 +57,7 @@ def get_config() -> ConfigDict:
             beta=1.0,  # 0 or more: weight of the KL in the loss
             reduction="sum",  # sum: nats per image | mean: nats per pixel value
             sigma=1.0,  # above 0: of the Gaussian; where a learnable one starts
-            sigma_learnable=False,  # gaussian: one sigma for the data set is learned
+            sigma_learnable=False,  # gaussian: one sigma, or one a stage, is learned
             include_const=True,  # gaussian: whether the loss has 0.5 log(2 pi)
             stage_loss_scale="none",  # none | area: final pixels for each of a stage's
         )
@@ -75,7 +75,9 @@ def get_config() -> ConfigDict:
     config.train = ConfigDict(
         dict(
             epochs=30,  # may change; 1 or more; mlp and cnn
-            epochs_per_stage=(10,),  # *; 0 leaves a stage out; provae and resprovae
+            epochs_per_stage=(
+                10,
+            ),  # *; 0 leaves a stage out, not the last; (res)provae
             fadein_ratio=0.5,  # 0 to 1: part of a stage over which it is faded in
             fade="linear",  # linear | cosine
             max_minutes=0.0,  # may change; 0: no limit, else stop, saved, after so long

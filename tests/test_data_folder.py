@@ -88,11 +88,14 @@ def test_parts_are_subfolders(root):
     assert load(root).valid is None
 
 
-def test_without_train_the_other_names_are_no_parts(root):
-    put(root / "valid" / "a.png", 1)
-    put(root / "test" / "a.png", 2)
-    raw = load(root)
-    assert (values(raw.train), raw.valid, raw.test) == ([2, 1], None, None)
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_a_test_folder_without_train_is_refused_not_trained_on(root, part):
+    put(root / "a.png")
+    put(root / part / "b.png")
+    with pytest.raises(ValueError, match="must hold train/ beside") as caught:
+        folder.load(anything(path=str(root)))
+    expected = f"{root}: must hold train/ beside {part}/, and does not"
+    assert str(caught.value) == expected
 
 
 def test_what_lies_beside_the_parts_is_said_to_be_left_out(root, caplog):
@@ -280,10 +283,10 @@ def test_mixed_sizes_are_refused_with_a_way_out(root):
 @pytest.mark.parametrize("channels", [(1, 3), (3, 1)])
 def test_mixed_grey_and_colour_are_refused_with_a_way_out(root, channels):
     put(root / "a.png", channels=channels[0])
-    put(root / "test" / "b.png", channels=channels[1])
+    put(root / "more" / "b.png", channels=channels[1])
     with pytest.raises(ValueError, match="must be all grey") as caught:
         load(root)
-    grey, colour = ("a.png", "test/b.png")[:: 1 if channels[0] == 1 else -1]
+    grey, colour = ("a.png", "more/b.png")[:: 1 if channels[0] == 1 else -1]
     assert str(caught.value) == (
         f"{root}: images must be all grey or all in colour, got grey {grey} and colour "
         f"{colour}; --config.data.channels=1 or 3 makes them alike"

@@ -125,6 +125,26 @@ def test_parts_may_be_rows_of_the_images(tmp_path):
             "labels must be one for each of 20 images, got shape (3,)",
         ),
         (
+            {"images": BYTES, "labels": LABELS[:19], "train": [0, 19]},
+            ValueError,
+            "own.npz: labels must be one for each of 20 images, got shape (19,)",
+        ),
+        (
+            {"images": BYTES, "labels": np.int64(3)},
+            ValueError,
+            "own.npz: labels must be one for each of 20 images, got shape ()",
+        ),
+        (
+            {"images": BYTES, "labels": LABELS + 2**32},
+            ValueError,
+            "own.npz: labels must fit into 32 bits",
+        ),
+        (
+            {"images": BYTES, "train": np.arange(20), "test": [3, 4]},
+            ValueError,
+            "own.npz: train and test: must have no row in common, got 2, the first 3",
+        ),
+        (
             {"images": BYTES, "labels": LABELS / 2},
             TypeError,
             "own.npz: labels must be whole numbers, got float64",

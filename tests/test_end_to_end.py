@@ -95,6 +95,7 @@ def test_a_run_leaves_what_the_readme_promises(whole):
     folder = whole("digits_mlp")
     assert {path.name for path in folder.iterdir()} == {
         "config.json",
+        "data.json",
         "environment.json",
         "metrics.jsonl",
         "eval.json",
@@ -218,6 +219,28 @@ def test_another_config_is_refused_with_the_field_that_differs(whole, capsys):
     folder = whole("digits_mlp")
     assert run("digits_mlp", f"--workdir={folder}", "--config.loss.beta=4") == 2
     assert "loss.beta is 1.0 there, 4.0 here" in capsys.readouterr().err
+
+
+def test_other_images_under_the_same_name_are_refused(tmp_path, capsys):
+    images = np.random.default_rng(0).integers(0, 256, (40, 4, 4), dtype=np.uint8)
+    np.savez(tmp_path / "own.npz", images=images)
+    args = [
+        "--config.data.name=npz",
+        f"--config.data.path={tmp_path / 'own.npz'}",
+        "--config.data.valid_size=4",
+        "--config.data.test_size=4",
+        "--config.data.limit=0",
+        "--config.data.batch_size=8",
+        "--config.train.epochs=1",
+        f"--workdir={tmp_path / 'run'}",
+    ]
+    assert run("digits_mlp", *args) == 0
+    # One image more, and others are held out: some that have been trained on.
+    np.savez(tmp_path / "own.npz", images=np.concatenate([images, images[:1]]))
+    for more in (["--config.train.epochs=2"], ["--mode=eval"]):
+        assert run("digits_mlp", *args, *more) == 2
+        message = "must go on with its own images, got others for train, valid, test"
+        assert message in capsys.readouterr().err
 
 
 def test_evaluating_again_gives_the_same_numbers_and_pictures(tmp_path):

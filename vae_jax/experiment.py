@@ -20,6 +20,7 @@ import jax
 from vae_jax import __version__, settings
 
 LOGGER = logging.getLogger("vae_jax")
+DATA = "data.json"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -53,6 +54,24 @@ def check_folder(workdir: str | None, config: dict[str, Any]) -> None:
             f"{field} is {old!r} there, {new!r} here" for field, old, new in conflicts
         )
         raise ValueError(f"--workdir: {workdir} is a run of another config: {listing}")
+
+
+def check_data(workdir: str | None, digests: dict[str, str]) -> None:
+    """Accepts a run directory whose images, if it has seen any, are these.
+
+    Raises:
+        ValueError: if they are others: test images may have been trained on.
+    """
+    path = pathlib.Path(workdir or "", DATA)
+    if workdir is None or not path.exists():
+        return
+    stored = read_json(path)
+    others = [part for part in digests if stored.get(part) != digests[part]]
+    if others:
+        raise ValueError(
+            f"--workdir: {workdir} must go on with its own images, got others for "
+            f"{', '.join(others)}; have files of the data been added or replaced?"
+        )
 
 
 def open_folder(workdir: str | None, config: dict[str, Any]) -> pathlib.Path:

@@ -132,3 +132,9 @@ def source(dataset: data.Dataset) -> dict[str, Any]:
         "test": len(dataset.test.images),
         "image_shape": list(dataset.test.images.shape[1:]),
     }
+
+
+def digests(dataset: data.Dataset) -> dict[str, str]:
+    """What tells whether a run goes on with the images that it began with."""
+    parts = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}
+    return {part: data.digest(split) for part, split in parts.items()}

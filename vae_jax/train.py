@@ -253,8 +253,7 @@ def _average(
     """
     if state.ema is None:
         return None
-    taken_in = jnp.maximum(state.step - state.bad_steps - first_step, 0)
-    taken_in = taken_in.astype(jnp.float32)
+    taken_in = (state.step - first_step).astype(jnp.float32)
     decay = jnp.minimum(decay, (1 + taken_in) / (10 + taken_in))
     return jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, state.ema, params)
 

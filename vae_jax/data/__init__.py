@@ -3,7 +3,7 @@
 ``load`` is the one door. Everything behind it is checked once, here, and never again.
 """
 
-from vae_jax.data.dataset import Dataset, Split, Wanted
+from vae_jax.data.dataset import Dataset, Split, Wanted, digest
 from vae_jax.data.loading import BINARIZE, NAMES, load
 
-__all__ = ["BINARIZE", "NAMES", "Dataset", "Split", "Wanted", "load"]
+__all__ = ["BINARIZE", "NAMES", "Dataset", "Split", "Wanted", "digest", "load"]

@@ -61,7 +61,13 @@ def _root(path: str | None) -> pathlib.Path:
 def _parts(root: pathlib.Path) -> Names:
     names = sorted(_names(str(root)))
     prefixes = {"train": ""}
-    if os.path.isdir(root / "train"):
+    if not os.path.isdir(root / "train"):
+        alone = [part for part in PARTS[1:] if os.path.isdir(root / part)]
+        if alone:
+            raise ValueError(
+                f"{root}: must hold train/ beside {' and '.join(alone)}/, and does not"
+            )
+    else:
         prefixes = {part: f"{part}/" for part in PARTS if os.path.isdir(root / part)}
     parts = {}
     for part, prefix in prefixes.items():

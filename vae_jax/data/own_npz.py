@@ -1,5 +1,6 @@
 """The user's own images in one ``.npz`` file."""
 
+import itertools
 import pathlib
 
 import numpy as np
@@ -39,7 +40,9 @@ def load(path: str | None) -> Raw:
         chosen = [part for part in PARTS if part in names]
         if not chosen:
             return Raw(source, whole)
-        parts = {part: _chosen(file, whole, part) for part in chosen}
+        rows = {part: _rows(file, len(whole.images), part) for part in chosen}
+        _check_apart(file, rows)
+        parts = {part: _chosen(whole, rows[part]) for part in chosen}
     else:
         chosen = [part for part in PARTS if part in names]
         parts = {p: _split(file, names, p, f"{p}_labels") for p in chosen}
@@ -61,6 +64,13 @@ def _split(
         raise TypeError(
             f"{file}: {labels_key} must be whole numbers, got {labels.dtype}"
         )
+    if labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"{file}: {labels_key} must be one for each of {len(images)} images, "
+            f"got shape {labels.shape}"
+        )
+    if (labels != labels.astype(np.int32)).any():
+        raise ValueError(f"{file}: {labels_key} must fit into 32 bits")
     return Split(images, labels.astype(np.int32))
 
 
@@ -83,10 +93,9 @@ def _images(what: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
     return images
 
 
-def _chosen(file: pathlib.Path, whole: Split, part: str) -> Split:
-    """The rows of ``whole`` that make a part."""
+def _rows(file: pathlib.Path, count: int, part: str) -> np.ndarray:
+    """Which of ``count`` images make a part."""
     rows = npz.read(file, (part,))[part]
-    count = len(whole.images)
     if rows.dtype.kind not in "iu" or rows.ndim != 1:
         raise TypeError(
             f"{file}: {part}: must be whole numbers [N], the rows of images that make "
@@ -97,5 +106,19 @@ def _chosen(file: pathlib.Path, whole: Split, part: str) -> Split:
             f"{file}: {part}: must be rows 0 to {count - 1} of images, "
             f"got {rows.min()} to {rows.max()}"
         )
+    return rows
+
+
+def _check_apart(file: pathlib.Path, rows: dict[str, np.ndarray]) -> None:
+    for one, other in itertools.combinations(rows, 2):
+        shared = np.intersect1d(rows[one], rows[other])
+        if len(shared):
+            raise ValueError(
+                f"{file}: {one} and {other}: must have no row in common, "
+                f"got {len(shared)}, the first {shared[0]}"
+            )
+
+
+def _chosen(whole: Split, rows: np.ndarray) -> Split:
     labels = None if whole.labels is None else whole.labels[rows]
     return Split(whole.images[rows], labels)

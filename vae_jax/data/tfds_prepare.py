@@ -72,6 +72,8 @@ def _builder(asked: str, **options: Any) -> Builder:
     where = {"data_dir": cache.path("tfds"), "file_format": FORMAT}
     try:
         return tfds.builder_cls(name)(**where, **parts, **options)
+    except ImportError as error:  # some sets' own modules need TensorFlow
+        raise Unavailable(f"tfds: preparing {asked}: {error}") from error
     except (AssertionError, ValueError) as error:
         raise ValueError(
             f"data.name: must be a config and a version that TFDS has, "

@@ -59,8 +59,11 @@ def run_training(config, workdir, log, command, **_) -> None:
         LOGGER.info("To evaluate it again: python main.py --mode=eval --workdir=...")
         return
     job = assemble(config)
+    digests = report.digests(job.dataset)
     with foreseen():
+        experiment.check_data(workdir, digests)
         folder = experiment.open_folder(workdir, plain)
+        experiment.write_json(folder / experiment.DATA, digests)
         experiment.log_to(log, folder)
         experiment.record_environment(folder, command)
     LOGGER.info("run directory: %s", folder)

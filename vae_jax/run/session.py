@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from vae_jax import assembly, checkpoint, experiment
+from vae_jax import assembly, checkpoint, experiment, report
 from vae_jax.train import TrainState
 
 
@@ -65,6 +65,8 @@ def existing(config, workdir) -> Iterator[tuple[Session, TrainState]]:
     with foreseen():
         experiment.check_folder(workdir, json.loads(config.to_json()))
     folder, job = pathlib.Path(workdir).absolute(), assemble(config)
+    with foreseen():
+        experiment.check_data(workdir, report.digests(job.dataset))
     with opened(config, job, folder) as session:
         with foreseen():
             shapes = jax.eval_shape(job.initial_state)
