@@ -13,6 +13,6 @@ def get_config() -> ConfigDict:
     config.exp_name = "freyfaces_provae"
     config.model.name = "provae"
     config.model.base_ch = 64
-    config.loss.sigma = 0.2  # each stage has its own, and fewer steps to learn it
-    config.train.epochs_per_stage = (100,)
+    # Each stage has a sigma of its own, which the last one needs 3200 steps to learn.
+    config.train.epochs_per_stage = (30, 30, 60, 240)
     return config

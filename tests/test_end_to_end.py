@@ -239,7 +239,7 @@ def test_other_images_under_the_same_name_are_refused(tmp_path, capsys):
     np.savez(tmp_path / "own.npz", images=np.concatenate([images, images[:1]]))
     for more in (["--config.train.epochs=2"], ["--mode=eval"]):
         assert run("digits_mlp", *args, *more) == 2
-        message = "must go on with its own images, got others for train, valid, test"
+        message = "must go on with its own images, got others for train, test;"
         assert message in capsys.readouterr().err
 
 
