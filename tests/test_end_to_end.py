@@ -69,6 +69,23 @@ def final_state(folder):
     return last.name, (last / "meta" / "metadata").read_text()
 
 
+def stop_after(steps, monkeypatch):
+    """Lets a run take single steps, and end when so many are done."""
+    from vae_jax import pacing
+
+    taken = []
+
+    def next_piece(pace, step, left):
+        taken.append(step)
+        return 1
+
+    def reason_to_stop(pace):
+        return "test" if taken[-1] + 1 >= steps else None
+
+    monkeypatch.setattr(pacing.Pace, "next_piece", next_piece)
+    monkeypatch.setattr(pacing.Pace, "reason_to_stop", reason_to_stop)
+
+
 def assert_same_run(a, b):
     assert rows(a) == rows(b)
     assert final_state(a) == final_state(b)
@@ -135,23 +152,11 @@ def test_training_makes_the_elbo_better(whole):
 def test_a_run_that_was_stopped_in_mid_epoch_ends_as_one_that_was_not(
     name, options, whole, tmp_path, monkeypatch
 ):
-    from vae_jax import pacing
-
     folder = tmp_path / "run"
     args = [*options, f"--workdir={folder}", "--config.checkpoint.every_steps=3"]
     # In the middle of the second and of the third epoch, of five steps each.
     for stop_at in (7, 13):
-        steps = []
-
-        def next_piece(pace, step, left, steps=steps):
-            steps.append(step)
-            return 1
-
-        def reason_to_stop(pace, steps=steps, stop_at=stop_at):
-            return "test" if steps[-1] + 1 >= stop_at else None
-
-        monkeypatch.setattr(pacing.Pace, "next_piece", next_piece)
-        monkeypatch.setattr(pacing.Pace, "reason_to_stop", reason_to_stop)
+        stop_after(stop_at, monkeypatch)
         assert run(name, *args) == 0
         assert (folder / "checkpoints" / str(stop_at)).is_dir()
         assert not (folder / "eval.json").exists()

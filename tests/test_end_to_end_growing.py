@@ -6,10 +6,17 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from test_end_to_end import EVERYTHING, assert_same_run, final_state, result, rows
+from test_end_to_end import (
+    EVERYTHING,
+    assert_same_run,
+    final_state,
+    result,
+    rows,
+    stop_after,
+)
 
 import main
-from vae_jax import assembly, checkpoint, pacing
+from vae_jax import assembly, checkpoint
 
 # Two stages, 4x4 and 8x8, of two epochs of five steps; the fade is steps 10 to 14.
 SMALL = [
@@ -105,17 +112,7 @@ def test_a_run_that_was_stopped_anywhere_ends_as_one_that_was_not(
     folder = tmp_path / "run"
     # Exactly at the change, inside the fade, and inside the stage after it.
     for stop_at in (10, 12, 17):
-        steps = []
-
-        def next_piece(pace, step, left, steps=steps):
-            steps.append(step)
-            return 1
-
-        def reason_to_stop(pace, steps=steps, stop_at=stop_at):
-            return "test" if steps[-1] + 1 >= stop_at else None
-
-        monkeypatch.setattr(pacing.Pace, "next_piece", next_piece)
-        monkeypatch.setattr(pacing.Pace, "reason_to_stop", reason_to_stop)
+        stop_after(stop_at, monkeypatch)
         assert run(name, folder) == 0
         assert final_state(folder)[0] == str(stop_at)
         assert not (folder / "eval.json").exists()

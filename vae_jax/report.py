@@ -19,8 +19,13 @@ def bound_kind(model: Model, images: np.ndarray) -> str:
 
     Before its last stage, a model sees averages over pixels, which are grey.
     """
-    complete = model.stage == model.num_stages - 1
-    return evaluate.bound_kind(model.likelihood.kind, complete and is_binary(images))
+    binary = sees_whole_images(model) and is_binary(images)
+    return evaluate.bound_kind(model.likelihood.kind, binary)
+
+
+def sees_whole_images(model: Model) -> bool:
+    """Whether its likelihood is one of every pixel, as in the last stage of growth."""
+    return model.stage == model.num_stages - 1
 
 
 def evaluation(
@@ -50,9 +55,8 @@ def evaluation(
     }
     num_values = int(np.prod(images.shape[1:]))
     bits = evaluate.bits_per_dim(found["elbo"], kind, num_values, scale)
-    complete = model.stage == model.num_stages - 1
     of_bytes = images.dtype == np.uint8 or kind == "probability_mass"
-    if bits and complete and of_bytes:
+    if bits and sees_whole_images(model) and of_bytes:
         numbers["bits_per_dim"] = {
             **bits._asdict(),
             "unit": "bits per value",

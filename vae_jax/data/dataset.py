@@ -45,6 +45,12 @@ class Wanted(NamedTuple):
     num_images: int  # of a procedural set
 
 
+def rows_of(split: Split, rows: slice | np.ndarray) -> Split:
+    """Some of a split's images, with their labels."""
+    labels = None if split.labels is None else split.labels[rows]
+    return Split(split.images[rows], labels)
+
+
 def digest(split: Split) -> str:
     """sha256, in hex, of the images with their type and shape."""
     images = np.ascontiguousarray(split.images)

@@ -16,7 +16,7 @@ from vae_jax.data import (
     shapes,
     tfds_source,
 )
-from vae_jax.data.dataset import Dataset, Raw, Split, Wanted, check
+from vae_jax.data.dataset import Dataset, Raw, Split, Wanted, check, rows_of
 
 log = logging.getLogger("vae_jax")
 
@@ -110,7 +110,7 @@ def _hold_out(name: str, raw: Raw, test_size: int, seed: int) -> Raw:
             f"or -1 for a tenth, got {test_size}"
         )
     order = np.random.default_rng(seed).permutation(count)
-    train, test = _rows(raw.train, order[size:]), _rows(raw.train, order[:size])
+    train, test = rows_of(raw.train, order[size:]), rows_of(raw.train, order[:size])
     return raw._replace(train=train, test=test)
 
 
@@ -137,9 +137,9 @@ def _cut(
     # Binarised before the cut: an image is sampled alike wherever the cut falls.
     fixed = _binarize(raw.train, binarize, TRAIN_STREAM)
     seen = raw.train if binarize == "dynamic" else fixed
-    train = _rows(seen, slice(limit or left))
+    train = rows_of(seen, slice(limit or left))
     if raw.valid is None:
-        valid = _rows(fixed, slice(left, count))
+        valid = rows_of(fixed, slice(left, count))
     else:
         valid = _binarize(raw.valid, binarize, VALID_STREAM)
     return train, valid, _binarize(raw.test, binarize, TEST_STREAM)
@@ -155,8 +155,3 @@ def _binarize(split: Split, binarize: str, stream: int) -> Split:
     if binarize == "threshold":
         return split._replace(images=binarization.threshold(split.images))
     return split._replace(images=binarization.sample(split.images, stream))
-
-
-def _rows(split: Split, rows: slice | np.ndarray) -> Split:
-    labels = None if split.labels is None else split.labels[rows]
-    return Split(split.images[rows], labels)

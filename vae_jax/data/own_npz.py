@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from vae_jax.data import npz
-from vae_jax.data.dataset import Raw, Split
+from vae_jax.data.dataset import Raw, Split, rows_of
 
 PARTS = ("train", "valid", "test")
 LAYOUTS = (
@@ -35,16 +35,15 @@ def load(path: str | None) -> Raw:
         )
     names = npz.names(file)
     source = f"npz {file}"
+    chosen = [part for part in PARTS if part in names]
     if "images" in names:
         whole = _split(file, names, "images", "labels")
-        chosen = [part for part in PARTS if part in names]
         if not chosen:
             return Raw(source, whole)
         rows = {part: _rows(file, len(whole.images), part) for part in chosen}
         _check_apart(file, rows)
-        parts = {part: _chosen(whole, rows[part]) for part in chosen}
+        parts = {part: rows_of(whole, rows[part]) for part in chosen}
     else:
-        chosen = [part for part in PARTS if part in names]
         parts = {p: _split(file, names, p, f"{p}_labels") for p in chosen}
     if "train" not in parts:
         raise ValueError(f"{file}: must hold {LAYOUTS}; got {', '.join(names)}")
@@ -117,8 +116,3 @@ def _check_apart(file: pathlib.Path, rows: dict[str, np.ndarray]) -> None:
                 f"{file}: {one} and {other}: must have no row in common, "
                 f"got {len(shared)}, the first {shared[0]}"
             )
-
-
-def _chosen(whole: Split, rows: np.ndarray) -> Split:
-    labels = None if whole.labels is None else whole.labels[rows]
-    return Split(whole.images[rows], labels)
