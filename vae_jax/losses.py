@@ -53,10 +53,11 @@ def bernoulli_nll(
     # max(l, 0) + log1p(exp(-|l|)): finite for every finite logit, and several times
     # faster on the CPU than jax.nn.softplus. With `where`, unlike max and abs, the
     # gradient is right at 0 too, where a zero-initialised output begins.
+    logits, targets, weights = _flat(logits, targets, weights)
     positive = logits > 0
     log1p_term = jnp.log1p(jnp.exp(jnp.where(positive, -logits, logits)))
     softplus = jnp.where(positive, logits, 0.0) + log1p_term
-    return _sum_event(weights * (softplus - logits * targets))
+    return (weights * (softplus - logits * targets)).sum(axis=-1)
 
 
 def gaussian_nll(
@@ -88,9 +89,12 @@ def gaussian_nll(
     _require_same_shape("gaussian_nll", mean=mean, targets=targets)
     if jnp.ndim(log_sigma):
         _require_same_shape("gaussian_nll", mean=mean, log_sigma=log_sigma)
+        log_sigma = log_sigma.reshape(len(mean), -1)
+    mean, targets, weights = _flat(mean, targets, weights)
     scaled_error = (targets - mean) * jnp.exp(-log_sigma)
     constant = 0.5 * LOG_2PI if include_const else 0.0
-    return _sum_event(weights * (0.5 * jnp.square(scaled_error) + log_sigma + constant))
+    nll = 0.5 * jnp.square(scaled_error) + log_sigma + constant
+    return (weights * nll).sum(axis=-1)
 
 
 def optimal_log_sigma(
@@ -240,6 +244,17 @@ def _prior_or_standard(mean, prior_mean, prior_logvar):
         zeros if prior_mean is None else prior_mean,
         zeros if prior_logvar is None else prior_logvar,
     )
+
+
+def _flat(
+    given: Float[Array, "B ..."], targets: Float[Array, "B ..."], weights: Array | float
+) -> tuple[Float[Array, "B N"], Float[Array, "B N"], Array | float]:
+    """The event on one axis: with a last one of length 1, XLA's CPU loops crawl."""
+    if jnp.ndim(weights):
+        shape = (len(weights), *targets.shape[1:])
+        weights = jnp.broadcast_to(weights, shape).reshape(len(weights), -1)
+    batch = len(targets)
+    return given.reshape(batch, -1), targets.reshape(batch, -1), weights
 
 
 def _sum_event(x: Float[Array, "B ..."]) -> Float[Array, " B"]:
