@@ -27,7 +27,8 @@ def of_run(folder, key, hparams, z_dim, labels=None, **changes):
         model, params, np.asarray(x), hparams, scale="unit", batch_size=50
     )
     subject = plots.Subject(model, params, hparams, x, labels)
-    plots.of_run(folder, subject, groups, ROWS)
+    kls = [[1.5] * z_dim]
+    plots.of_run(folder, subject, groups, kls, ROWS)
     return {path.stem for path in folder.iterdir()}
 
 
@@ -37,6 +38,7 @@ def test_a_run_ends_with_all_its_pictures(tmp_path, key, hparams, z_dim):
         "reconstructions",
         "samples",
         "curves",
+        "kl_per_dimension",
         "latent_space",
         "interpolations",
     }

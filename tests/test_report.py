@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_jax import likelihoods, models, report
+from vae_jax import evaluate, likelihoods, models, report
 
 TERMS = {
     "elbo": np.array([-4.0, -2.0]),
@@ -62,11 +62,18 @@ def test_sigma_is_reported_as_fixed_or_learned(hparams):
 
 
 def test_active_units_are_counted_over_all_groups():
-    used = np.tile([[-1.0], [1.0]], (5, 3))
-    found = report.active_units((used, 0.0 * used))["active_units"]
+    used = evaluate.Posteriors(np.tile([[-1.0], [1.0]], (5, 3)), np.ones((10, 3)))
+    idle = evaluate.Posteriors(0.0 * used.mean, 0.0 * used.kl)
+    found = report.latents((used, idle))["active_units"]
     assert (found["value"], found["unit"], found["n"]) == (3, "of 6 latents", 10)
     assert found["groups"] == [3, 0]
-    assert "groups" not in report.active_units((used,))["active_units"]
+    assert "groups" not in report.latents((used,))["active_units"]
+
+
+def test_the_kl_of_every_latent_is_a_mean_over_images():
+    kl = np.array([[1.0, 0.0], [3.0, 0.5]], np.float32)
+    of = evaluate.Posteriors(np.zeros((2, 2)), kl)
+    assert report.kl_per_dimension((of, of)) == [[2.0, 0.25], [2.0, 0.25]]
 
 
 def test_the_table_shows_every_number_and_the_kind_of_bound(hparams):
@@ -79,7 +86,7 @@ def test_the_table_shows_every_number_and_the_kind_of_bound(hparams):
         **evaluation(model("gaussian"), GREY),
     }
     found["numbers"] |= report.sigma(model("gaussian"), {"likelihood": {}}, hparams)
-    found["numbers"] |= report.active_units((np.zeros((2, 4)),))
+    found["numbers"] |= report.latents((evaluate.Posteriors(*np.zeros((2, 2, 4))),))
     table = report.table(found)
     assert " 0 " in table
     assert "of 4 latents, n = 2" in table

@@ -11,6 +11,7 @@ from by_hand import (
     close,
     compiled,
     conv,
+    dense,
     doubled,
     grow,
     heads,
@@ -18,7 +19,6 @@ from by_hand import (
     params_of,
     same,
     shrink,
-    spread,
     stages,
 )
 from jax import lax
@@ -32,7 +32,7 @@ SHAPE = (5, 3, 1)
 
 def negative_elbo_by_hand(net, x, key, alpha, grids, *, bernoulli, detach, apart):
     """-log p(x_2 | m_2) + KL_0 + KL_1 + alpha KL_2, with nothing of the package."""
-    kls, m, h = 0.0, None, None
+    kls, m = 0.0, None
     for k, level in enumerate(grids.levels(x)):
         stage, seen = net[f"stage_{k}"], level
         if k:
@@ -46,13 +46,11 @@ def negative_elbo_by_hand(net, x, key, alpha, grids, *, bernoulli, detach, apart
         mean, logvar = heads(stage["heads"], base(net, e))
         noise = jax.random.normal(jax.random.fold_in(key, k), mean.shape)
         z = mean + jnp.exp(logvar / 2) * noise
-        if apart:
-            h = spread(stage["inject"], z, grids.grid(0))
-            for j in range(1, k + 1):
-                h = grow(net, j, h)
-        else:
-            own = spread(stage["inject"], z, grids.grid(k))
-            h = own + grow(net, k, h) if k else own
+        own = dense(stage["spread"]["dense"], z)
+        joined = own if apart or k == 0 else joined + own
+        h = jax.nn.relu(joined).reshape(len(z), *grids.grid(0), -1)
+        for j in range(1, k + 1):
+            h = grow(net, j, h)
         share = alpha if k == 2 else 1.0
         m = share * conv(stage["out"], h) + (m if k else 0.0)
         kls += share * (mean**2 + jnp.exp(logvar) - 1 - logvar).sum(1) / 2
@@ -179,22 +177,18 @@ def test_every_stage_may_have_its_own_number_of_latents(key):
         assert [latent.z.shape[1] for latent in latents] == [n for _, n in expected]
 
 
-@pytest.mark.parametrize("apart", [False, True])
-def test_the_number_of_parameters_is_that_of_its_layers(apart, key):
+def test_the_number_of_parameters_is_that_of_its_layers(key):
     sizes = {"start_res": 4, "final_res": 32, "base_ch": 128, "min_ch": 16}
-    model = stages(
-        "resprovae", (28, 28, 1), z_dim=20, independent_stages=apart, **sizes
-    )[0]
+    model = stages("resprovae", (28, 28, 1), z_dim=20, **sizes)[0]
     channels, flat = (128, 64, 32, 16), 4 * 4 * 128
-    injected = [flat] * 4 if apart else [16 * 4**k * c for k, c in enumerate(channels)]
     # Stage 0 reads the image alone, each later one two images; each gives one.
     expected = (128 + 128) + sum(2 * c + c for c in channels[1:])
     expected += sum(c + 1 for c in channels)
     # Mean and logvar of each stage, and its latents to features.
-    expected += 4 * 2 * (flat * 20 + 20) + sum(20 * n + n for n in injected)
+    expected += 4 * 2 * (flat * 20 + 20) + 4 * (20 * flat + flat)
     expected += 9 * 128 * 128 + 128
     for a, b in itertools.pairwise(channels):
         expected += (9 * a * b + a) + (9 * a * b + b)
     shapes = jax.eval_shape(model.init, key)
     count = sum(leaf.size for leaf in jax.tree.leaves(shapes))
-    assert count == expected == (842_164 if apart else 1_315_252)
+    assert count == expected == 842_164

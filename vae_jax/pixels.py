@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 SCALES = ("unit", "centred")
@@ -20,6 +21,19 @@ def to_float(
         return images
     levels = images.astype(jnp.float32)
     return levels / 255.0 if scale == "unit" else (levels + 0.5) / 256.0
+
+
+def to_bytes(
+    x: Float[np.ndarray, "B H W C"] | UInt8[np.ndarray, "B H W C"], scale: str
+) -> UInt8[np.ndarray, "B H W C"]:
+    """The nearest of the 256 levels, on the host; bytes pass unchanged.
+
+    Undoes ``to_float``. What lies outside of the levels becomes black or white.
+    """
+    if x.dtype == np.uint8:
+        return x
+    levels = 255.0 * x if scale == "unit" else 256.0 * x - 0.5
+    return np.rint(np.clip(levels, 0, 255)).astype(np.uint8)
 
 
 def binarize(key: PRNGKeyArray, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:

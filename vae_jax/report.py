@@ -1,5 +1,6 @@
 """The final evaluation: its numbers, how they were got, and their table."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -53,16 +54,24 @@ def evaluation(
         name: {**found[name]._asdict(), "unit": "nats per image", "how": how[name]}
         for name in how
     }
-    num_values = int(np.prod(images.shape[1:]))
-    bits = evaluate.bits_per_dim(found["elbo"], kind, num_values, scale)
-    of_bytes = images.dtype == np.uint8 or kind == "probability_mass"
-    if bits and sees_whole_images(model) and of_bytes:
+    bits = _bits(found["elbo"], model, images, scale, kind)
+    if bits:
+        num_values = math.prod(images.shape[1:])
         numbers["bits_per_dim"] = {
             **bits._asdict(),
             "unit": "bits per value",
             "how": f"from the ELBO, {num_values} values, scale {scale}",
         }
     return numbers
+
+
+def _bits(bound, model, images, scale, kind) -> evaluate.Estimate | None:
+    """Of whole 8-bit images alone."""
+    of_bytes = images.dtype == np.uint8 or kind == "probability_mass"
+    if not (sees_whole_images(model) and of_bytes):
+        return None
+    num_values = math.prod(images.shape[1:])
+    return evaluate.bits_per_dim(bound, kind, num_values, scale)
 
 
 def sigma(model: Model, params: Params, hparams: Hparams) -> dict[str, Any]:
@@ -77,23 +86,69 @@ def sigma(model: Model, params: Params, hparams: Hparams) -> dict[str, Any]:
     }
 
 
-def active_units(groups: tuple[np.ndarray, ...]) -> dict[str, Any]:
-    """The number of latents in use, as a number of the table.
-
-    Args:
-        groups: the posterior means ``[N, Z]`` of each group of latents.
-    """
-    counts = [evaluate.active_units(means) for means in groups]
-    total = sum(means.shape[1] for means in groups)
+def latents(groups: tuple[evaluate.Posteriors, ...]) -> dict[str, Any]:
+    """The number of latents in use, as a number of the table, group by group."""
+    counts = [evaluate.active_units(of.mean) for of in groups]
+    total = sum(of.mean.shape[1] for of in groups)
     found = {
         "value": sum(counts),
         "unit": f"of {total} latents",
-        "n": len(groups[0]),
+        "n": len(groups[0].mean),
         "how": f"variance of the posterior mean over images above {evaluate.ACTIVE}",
     }
     if len(counts) > 1:
         found["groups"] = counts
     return {"active_units": found}
+
+
+def kl_per_dimension(groups: tuple[evaluate.Posteriors, ...]) -> list[list[float]]:
+    """Nats of every latent, in the mean over images, group by group."""
+    return [of.kl.mean(axis=0, dtype=np.float64).tolist() for of in groups]
+
+
+def importance(
+    found: evaluate.Importance, model: Model, images: np.ndarray, scale: str, samples
+) -> dict[str, Any]:
+    """The importance-weighted bound as numbers of the table, with what it rests on."""
+    bound, kind = evaluate.estimate(found.bound), bound_kind(model, images)
+    how = f"importance-weighted bound, {samples} samples for each image"
+    numbers = {
+        "iw_bound": {**bound._asdict(), "unit": "nats per image", "how": how}
+        | {"samples": samples}
+    }
+    bits = _bits(bound, model, images, scale, kind)
+    if bits:
+        how = f"from the bound of {samples} samples, scale {scale}"
+        unit = "bits per value"
+        numbers["iw_bits_per_dim"] = {**bits._asdict(), "unit": unit, "how": how}
+    ess = evaluate.estimate(found.ess)
+    numbers["iw_ess"] = {
+        **ess._asdict(),
+        "smallest": float(found.ess.min()),
+        "unit": f"of {samples} samples",
+        "how": "effective sample size of the weights; near 1, the bound is not tight",
+    }
+    return numbers
+
+
+def parts_of_kl(found: evaluate.Decomposition, first_of_many: bool) -> dict[str, Any]:
+    """The decomposition of the KL as numbers of the table."""
+    num = len(found.mutual_information)
+    how = {
+        "mutual_information": f"of z and which of the {num} images; at most log n, "
+        f"{np.log(num):.2f}",
+        "total_correlation": "KL(q(z) || prod_j q(z_j)); too low by what the first lacks",
+        "dimension_wise_kl": "sum_j KL(q(z_j) || p(z_j))",
+    }
+    which = ", coarsest group" if first_of_many else ""
+    return {
+        name: {
+            **evaluate.estimate(values)._asdict(),
+            "unit": "nats",
+            "how": how[name] + which,
+        }
+        for name, values in found._asdict().items()
+    }
 
 
 def is_binary(images: np.ndarray) -> bool:
@@ -108,18 +163,30 @@ def table(found: dict[str, Any]) -> str:
         f"{found['data']['name']}, {found['split']} split, {found['checkpoint']} "
         f"checkpoint, step {found['step']} (epoch {found['epoch']}):"
     )
-    lines = [head]
-    for name, number in found["numbers"].items():
-        error = number.get("standard_error")
-        spread = "" if error is None else f" +- {error:.3f}"
-        count = f", n = {number['n']}" if "n" in number else ""
-        value = number["value"]
-        shown = "not finite" if value is None else _shown(value)
-        lines.append(f"  {name:<13}{shown:>10}{spread:<10} {number['unit']}{count}")
+    lines = [head, *map(_line, *zip(*found["numbers"].items(), strict=True))]
     lines.append(
         f"  bound_kind   {found['bound_kind']} ({BOUNDS[found['bound_kind']]})"
     )
+    samples = dict(found.get("samples", {}))
+    if samples:
+        protocol = samples.pop("protocol")
+        lines.append(
+            f"against {protocol['real']}, {protocol['n_fake']} samples, "
+            f"{protocol['pixels']}:"
+        )
+    for sampler, numbers in samples.items():
+        lines.append(f" {sampler}")
+        lines += map(_line, *zip(*numbers.items(), strict=True))
     return "\n".join(lines)
+
+
+def _line(name: str, number: dict[str, Any]) -> str:
+    error = number.get("standard_error")
+    spread = "" if error is None else f" +- {error:.3f}"
+    count = f", n = {number['n']}" if "n" in number else ""
+    value = number["value"]
+    shown = "not finite" if value is None else _shown(value)
+    return f"  {name:<20}{shown:>11}{spread:<11} {number['unit']}{count}"
 
 
 def _shown(value: float | int) -> str:

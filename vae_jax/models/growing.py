@@ -109,14 +109,13 @@ class Base(nn.Module):
 
 
 class Spread(nn.Module):
-    """Latents to features."""
+    """Latents to features of stage 0, before their activation."""
 
     shape: tuple[int, int, int]
 
     @nn.compact
     def __call__(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W C"]:
-        h = nn.relu(nn.Dense(math.prod(self.shape), name="dense")(z))
-        return h.reshape(-1, *self.shape)
+        return nn.Dense(math.prod(self.shape), name="dense")(z).reshape(-1, *self.shape)
 
 
 def _activated(h: Float[Array, "B H W C"], group_norm: bool) -> Float[Array, "B H W C"]:
@@ -172,6 +171,16 @@ def encoded(
     for below in reversed(range(1, stage + 1)):
         h = net(below, "shrink", h)
     return net(0, "base", h)
+
+
+def decoded(
+    net: Callable[..., Any], base: Float[Array, "B h w C"], stage: int
+) -> Float[Array, "B H W F"]:
+    """What latents were spread to, up to the features of a stage."""
+    h = nn.relu(base)
+    for finer in range(1, stage + 1):
+        h = net(finer, "grow", h)
+    return h
 
 
 def record(

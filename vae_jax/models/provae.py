@@ -45,9 +45,7 @@ class ProVAE:
     ) -> Float[Array, "B H W P"]:
         net, (z,) = growing.bind(self.parts, params), zs
         below = max(self.stage - 1, 0)
-        h = net(0, "spread", z)
-        for stage in range(1, below + 1):
-            h = net(stage, "grow", h)
+        h = growing.decoded(net, net(0, "spread", z), below)
         pixels = net(below, "out", h)
         if self.stage:
             new = net(self.stage, "out", net(self.stage, "grow", h))

@@ -27,7 +27,7 @@ from vae_jax.models.growing import Part
 class Canvas(NamedTuple):
     """What the stages so far have made, on the whole grid of the latest."""
 
-    features: Float[Array, "B h w F"]
+    base: Float[Array, "B h0 w0 F"]  # all that the latents so far say, at stage 0
     added: Float[Array, "B h w P"]  # by the latest stage
     pixels: Float[Array, "B h w P"]
 
@@ -143,16 +143,18 @@ class ResProVAE:
         coarser: Canvas | None,
         share: Float[Array, ""] | float,
     ) -> Canvas:
-        """The next canvas."""
-        h = net(stage, "inject", z)
-        if self.independent_stages:
-            for finer in range(1, stage + 1):
-                h = net(finer, "grow", h)
-        elif coarser is not None:
-            h += net(stage, "grow", coarser.features)
+        """The next canvas.
+
+        Latents of every stage join at stage 0 and pass through all blocks up to their
+        own: the finer ones too have a deep decoder, and know of the coarser ones.
+        """
+        base = net(stage, "spread", z)
+        if coarser is not None and not self.independent_stages:
+            base += coarser.base
+        h = growing.decoded(net, base, stage)
         added = share * net(stage, "out", h)
         before = 0.0 if coarser is None else pyramid.up(coarser.pixels)
-        return Canvas(h, added, before + added)
+        return Canvas(base, added, before + added)
 
 
 def build(
@@ -182,31 +184,22 @@ def build(
     sizes = growing.sizes(image_shape, likelihood, *resolutions, *channels, **blocks)
     num_stages = sizes.pyramid.num_stages
     z_dims = plain.z_dims(z_dim, num_stages)
-    parts = [
-        _parts(sizes, index, z_dims[index], independent_stages)
-        for index in range(num_stages)
-    ]
+    parts = [_parts(sizes, index, z_dims[index]) for index in range(num_stages)]
     options = likelihood, detach_residual, independent_stages
     network = ResProVAE(sizes, parts, stage, z_dims, *options)
     model = growing.record(network, image_shape, likelihood, stage_loss_scale)
     return model._replace(residuals=network.residuals)
 
 
-def _parts(
-    sizes: growing.Sizes, stage: int, z_dim: int, independent: bool
-) -> dict[str, Part]:
-    grid, features, base = (
-        sizes.pyramid.grid(stage),
-        sizes.features(stage),
-        sizes.features(0),
-    )
+def _parts(sizes: growing.Sizes, stage: int, z_dim: int) -> dict[str, Part]:
+    grid, features = sizes.pyramid.grid(stage), sizes.features(stage)
+    base = sizes.features(0)
     colours = sizes.colours * (2 if stage else 1)  # left out, and explained
-    injected = base if independent else features
     # A new stage adds nothing until it has learned to.
     out = Conv(sizes.outputs, 1, 1, nn.initializers.zeros if stage else LECUN)
     return sizes.blocks(stage) | {
         "in": Part(Conv(features[-1], 1, stride=1), (*grid, colours)),
         "heads": Part(plain.Heads(z_dim), (math.prod(base),)),
-        "inject": Part(growing.Spread(injected), (z_dim,)),
+        "spread": Part(growing.Spread(base), (z_dim,)),
         "out": Part(out, features),
     }

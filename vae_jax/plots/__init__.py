@@ -50,6 +50,7 @@ def of_run(
     folder: pathlib.Path,
     subject: Subject,
     groups: tuple[Float[np.ndarray, "N Z"], ...],
+    kls: list[list[float]],
     rows: list[dict],
 ) -> None:
     """All pictures of a trained model.
@@ -58,6 +59,7 @@ def of_run(
         folder: where they go.
         subject: what they are of.
         groups: the means of its images' posteriors, one array for each group.
+        kls: nats of every latent, one list for each group.
         rows: of ``metrics.jsonl``.
     """
     _reconstructions(folder / "reconstructions.png", subject)
@@ -68,6 +70,7 @@ def of_run(
     if subject.model.residuals and len(groups) > 1:
         growing.residuals(folder, subject, groups, jax.random.key(KEY))
 
+    drawing.kl_per_dimension(folder / "kl_per_dimension.png", kls)
     drawing.latent_space(folder / "latent_space.png", groups[0], subject.labels)
     if len(subject.x) > 1:
         between = _interpolations(subject, groups)

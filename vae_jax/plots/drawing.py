@@ -131,6 +131,32 @@ def curves(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             _draw_curves(axes, [r for r in rows if {"epoch", key} <= r.keys()], key)
 
 
+def kl_per_dimension(path: Path, groups: Sequence[Sequence[float]]) -> None:
+    """Draws the KL of every latent in nats, of each group the largest first.
+
+    Values that are not finite are left out; the title counts the latents that are not.
+    """
+    if not groups or not all(len(group) for group in groups):
+        raise ValueError(f"groups: must each hold some values, got {groups}")
+    values = np.concatenate([np.sort(np.asarray(g, float))[::-1] for g in groups])
+    finite, sizes = np.isfinite(values), [len(group) for group in groups]
+    title = f"KL of {len(values)} latents"
+    title += f", {(~finite).sum()} not finite" if not finite.all() else ""
+    with _picture(path, 1024, 480, layout="constrained") as figure:
+        texts = {"title": title, "ylabel": "nats"}
+        axes = figure.add_subplot(xlabel="latents, the largest first", **texts)
+        starts = np.cumsum([0, *sizes])
+        for k, (start, size) in enumerate(zip(starts[:-1], sizes, strict=True)):
+            where = np.arange(start, start + size)
+            total = np.nansum(values[where])
+            colour = COLOURS[k % len(COLOURS)]
+            name = f"group {k}: {total:.2f} nats"
+            axes.bar(where, np.where(finite, values, 0)[where], fc=colour, label=name)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.margins(x=0.01)
+        axes.legend()
+
+
 def tile(images: Array, columns: int, gap: int = 0, fill: float | int = 0) -> Array:
     """Lays ``[N, H, W, C]`` out in reading order; ``fill`` is where no image is."""
     if images.ndim != 4 or 0 in images.shape or columns < 1:

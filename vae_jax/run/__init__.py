@@ -75,7 +75,7 @@ def run_evaluation(config, workdir, log, stage, **_) -> None:
     """Evaluates what a run has saved, and makes its final pictures again."""
     with existing(config, workdir) as (session, state):
         experiment.log_to(log, session.folder)
-        final.finish(session, state, stage)
+        final.finish(session, state, stage, full=True)
 
 
 def run_sampling(config, workdir, log, num, sample_seed, stage, **_) -> None:

@@ -4,14 +4,19 @@ import jax
 
 from vae_jax import evaluate, experiment, pixels, plots, report, train
 from vae_jax.assembly import Phase
+from vae_jax.run import measures
 from vae_jax.run.session import Refused, Session, foreseen
 from vae_jax.train import TrainState
 
 LOGGER = experiment.LOGGER
 PICTURED = 5_000  # test images, at most
+# Of models whose posteriors take draws of coarser latents, and so many times the work.
+DRAWN = 2_000
 
 
-def finish(session: Session, state: TrainState, stage: int | None = None) -> None:
+def finish(
+    session: Session, state: TrainState, stage: int | None = None, full: bool = False
+) -> None:
     """Evaluates on the test images: ``eval.json``, a table, the pictures.
 
     Args:
@@ -19,25 +24,23 @@ def finish(session: Session, state: TrainState, stage: int | None = None) -> Non
         state: its newest.
         stage: evaluate this finished one instead, and leave ``eval_stage<s>.json`` and
             pictures in a folder of that name.
+        full: measure also what takes longer.
     """
     config, job, folder, _ = session
     trained_epochs = job.phase_of(int(state.step)).stage.epochs_done(int(state.step))
     state, which = chosen(session, state, stage)
-    step, params = int(state.step), train.shown_params(state)
-    phase, images = job.phase_of(step), job.dataset.test.images
-    over_images = {
-        "scale": config.data.scale,
-        "batch_size": config.eval.batch_size,
-    }
-    subject = pictured(session, phase, params, step)
-    model, hparams = subject.model, subject.hparams
-    groups = evaluate.posterior_means(model, params, images, hparams, **over_images)
-    terms = phase.terms(params, images, hparams)
-    numbers = {
-        **report.evaluation(terms, model, images, config.data.scale, config.loss.kl),
-        **report.sigma(model, params, hparams),
-        **report.active_units(groups),
-    }
+    step, images = int(state.step), job.dataset.test.images
+    phase = job.phase_of(step)
+    of = measures.Trained(
+        phase.model, train.shown_params(state), phase.hparams_at(step)
+    )
+    over_images = measures.over_images(session)
+    means = evaluate.posterior_means(
+        of.model, of.params, images[:PICTURED], of.hparams, **over_images
+    )
+    seen = images if len(means) == 1 else images[:DRAWN]
+    groups = evaluate.posteriors(of.model, of.params, seen, of.hparams, **over_images)
+    terms = phase.terms(of.params, images, of.hparams)
     found = {
         "split": "test",
         "checkpoint": which,
@@ -46,16 +49,28 @@ def finish(session: Session, state: TrainState, stage: int | None = None) -> Non
         "trained_epochs": trained_epochs,
         **phase.place_at(step),
         "data": report.source(job.dataset),
-        "bound_kind": report.bound_kind(model, images),
-        "numbers": numbers,
+        "bound_kind": report.bound_kind(of.model, images),
+        "numbers": {
+            **report.evaluation(
+                terms, of.model, images, config.data.scale, config.loss.kl
+            ),
+            **report.sigma(of.model, of.params, of.hparams),
+            **report.latents(groups),
+        },
+        "kl_per_dimension": report.kl_per_dimension(groups),
     }
+    if full:
+        more = measures.beyond_the_bound(session, of)
+        found["numbers"] |= more.pop("numbers")
+        found |= more
     suffix = "" if stage is None else f"_stage{stage}"
     experiment.write_json(folder / f"eval{suffix}.json", found)
     LOGGER.info("%s", report.table(found))
     place = folder / "plots" / suffix.removeprefix("_")
     place.mkdir(exist_ok=True)
-    means = tuple(means[:PICTURED] for means in groups)
-    plots.of_run(place, subject, means, experiment.read_rows(folder))
+    subject = pictured(session, phase, of.params, step)
+    kls, rows = found["kl_per_dimension"], experiment.read_rows(folder)
+    plots.of_run(place, subject, means, kls, rows)
     LOGGER.info("run directory: %s", folder)
 
 

@@ -1,0 +1,40 @@
+"""What is measured of a model over a whole data set, and what pictures need of it."""
+
+from vae_jax.evaluate.batches import KEY, Estimate, estimate, in_batches
+from vae_jax.evaluate.bounds import bits_per_dim, bound_kind, make_terms
+from vae_jax.evaluate.images import decode_means, images_of, reconstruct, sample_means
+from vae_jax.evaluate.importance import Importance, make_bound
+from vae_jax.evaluate.latents import (
+    ACTIVE,
+    Decomposition,
+    Posteriors,
+    active_units,
+    decompose_kl,
+    draw_latents,
+    posterior_means,
+    posteriors,
+)
+
+__all__ = [
+    "ACTIVE",
+    "KEY",
+    "Decomposition",
+    "Estimate",
+    "Importance",
+    "Posteriors",
+    "active_units",
+    "bits_per_dim",
+    "bound_kind",
+    "decode_means",
+    "decompose_kl",
+    "draw_latents",
+    "estimate",
+    "images_of",
+    "in_batches",
+    "make_bound",
+    "make_terms",
+    "posterior_means",
+    "posteriors",
+    "reconstruct",
+    "sample_means",
+]

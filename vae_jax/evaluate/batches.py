@@ -1,0 +1,64 @@
+"""Values of every image of a set, found batch by batch, and their means."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from vae_jax import pixels
+
+# Evaluation draws its own latents, the same for every epoch, run and seed.
+KEY = 2_860_486_313  # not a seed that a user is likely to choose
+
+
+class Estimate(NamedTuple):
+    """A mean over images and how far it may be off by the choice of images."""
+
+    value: float
+    standard_error: float  # NaN for a single image
+    n: int
+
+
+def in_batches(function: Callable, images: np.ndarray, batch_size: int) -> PyTree:
+    """``function(batch, rows)`` of all images, in batches of one size, on the host.
+
+    The last batch is filled up with its last image, whose results are cut off again:
+    any number of images takes one compilation.
+    """
+    pieces = []
+    for start in range(0, len(images), batch_size):
+        rows = np.arange(start, start + batch_size)
+        batch = images[np.minimum(rows, len(images) - 1)]
+        found = jax.device_get(function(batch, rows))
+        left = len(images) - start
+        pieces.append(jax.tree.map(lambda values, left=left: values[:left], found))
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *pieces)
+
+
+def of_each(
+    function: Callable[[Float[Array, "1 H W C"], PRNGKeyArray], PyTree],
+    images: Array,
+    rows: Int[Array, " B"],
+    scale: str,
+) -> PyTree:
+    """``function(x, key)`` of each image alone, with a key that its row decides.
+
+    So its result depends on neither the batch size nor the other images.
+    """
+
+    def of_one(x, row):
+        return function(x[None], jax.random.fold_in(jax.random.key(KEY), row))
+
+    return jax.vmap(of_one)(pixels.to_float(images, scale), rows)
+
+
+def estimate(values: Float[np.ndarray, " N"]) -> Estimate:
+    """The mean of per-image values with its standard error, summed in float64."""
+    values = np.asarray(values, np.float64)
+    spread = values.std(ddof=1) if len(values) > 1 else math.nan
+    return Estimate(
+        float(values.mean()), float(spread / len(values) ** 0.5), len(values)
+    )

@@ -1,0 +1,188 @@
+"""What the latents know: active units, KL per dimension, parts of the KL."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from vae_jax import losses, pixels
+from vae_jax.contracts import Hparams, Latent, Model, Normal, Params
+from vae_jax.evaluate.batches import in_batches, of_each
+
+ACTIVE = 0.01  # variance of the posterior mean over images, above which a unit counts
+ANCESTORS = 16  # draws of the coarser groups, on which the posterior of a finer depends
+NUMBERS_AT_ONCE = 2**24  # log-densities of draws under posteriors, 4 bytes each
+
+
+class Posteriors(NamedTuple):
+    """Of one group of latents, for every image: means over draws of its ancestors."""
+
+    mean: Float[np.ndarray, "N Z"]
+    kl: Float[np.ndarray, "N Z"]  # to the prior, in nats
+
+
+class Decomposition(NamedTuple):
+    """Parts of KL(q(z|x) || p(z)), in nats for each draw; their sum is its estimate."""
+
+    mutual_information: Float[np.ndarray, " N"]  # log q(z|n) - log q(z)
+    total_correlation: Float[np.ndarray, " N"]  # log q(z) - sum_j log q(z_j)
+    dimension_wise_kl: Float[np.ndarray, " N"]  # sum_j log q(z_j) - log p(z)
+
+
+def posterior_means(
+    model: Model,
+    params: Params,
+    images: np.ndarray,
+    hparams: Hparams,
+    *,
+    scale: str,
+    batch_size: int,
+) -> tuple[Float[np.ndarray, "N Z"], ...]:
+    """The mean of every group given the means of its ancestors: no draw at all."""
+
+    def of(batch, rows):
+        del rows
+        return _posterior_means(model, scale, params, batch, hparams)
+
+    return in_batches(of, images, batch_size)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _posterior_means(model, scale, params, images, hparams):
+    latents = model.encode(params, pixels.to_float(images, scale), None, hparams.alpha)
+    return tuple(latent.posterior.mean for latent in latents)
+
+
+def posteriors(
+    model: Model,
+    params: Params,
+    images: np.ndarray,
+    hparams: Hparams,
+    *,
+    scale: str,
+    batch_size: int,
+) -> tuple[Posteriors, ...]:
+    """Those of every group of latents, for images that may lie on the host.
+
+    With one group they do not depend on any draw.
+    """
+
+    def of(batch, rows):
+        return _posteriors(model, scale, params, batch, rows, hparams)
+
+    return in_batches(of, images, batch_size)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _posteriors(model, scale, params, images, rows, hparams):
+    def of_image(x, key):
+        def of_draw(key):
+            latents = model.encode(params, x, key, hparams.alpha)
+            return tuple(map(_posterior, latents))
+
+        first = of_draw(key)
+        if len(first) == 1:  # it has no ancestors
+            return first
+        every = jax.vmap(of_draw)(jax.random.split(key, ANCESTORS))
+        return jax.tree.map(lambda values: values.mean(axis=0), every)
+
+    return of_each(of_image, images, rows, scale)
+
+
+def _posterior(latent: Latent) -> Posteriors:
+    by_dimension = (values[0, :, None] for values in (*latent.posterior, *latent.prior))
+    return Posteriors(latent.posterior.mean[0], losses.kl_analytic(*by_dimension))
+
+
+def active_units(means: Float[np.ndarray, "N Z"]) -> int:
+    """How many latents know anything of the image: whose posterior mean varies.
+
+    Source:
+        Burda et al. 2016 (arXiv:1509.00519), section 5.2: Cov_x(E[z|x]) > 0.01.
+    """
+    return int((np.asarray(means, np.float64).var(axis=0) > ACTIVE).sum())
+
+
+def draw_latents(
+    model: Model,
+    params: Params,
+    images: np.ndarray,
+    hparams: Hparams,
+    *,
+    scale: str,
+    batch_size: int,
+) -> tuple[Latent, ...]:
+    """One draw of every group of latents for every image, ``[N, Z]`` on the host."""
+
+    def of(batch, rows):
+        return _draw(model, scale, params, batch, rows, hparams)
+
+    return in_batches(of, images, batch_size)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _draw(model, scale, params, images, rows, hparams):
+    def of_image(x, key):
+        latents = model.encode(params, x, key, hparams.alpha)
+        return tuple(latent._replace(weight=jnp.ones(1)) for latent in latents)
+
+    found = of_each(of_image, images, rows, scale)
+    return jax.tree.map(lambda values: values[:, 0], found)
+
+
+def decompose_kl(latents: Latent) -> Decomposition:
+    """The KL of one group as mutual information, total correlation and a rest.
+
+    q(z) is the mixture of the posteriors of the N images given, each with weight 1/N,
+    without approximation. So the mutual information is one with the index of the
+    image, and at most log N. As estimates of what all images there could be would give,
+    it is too low and the total correlation and dimension-wise KL are off by as much
+    in sum: badly where it comes near log N.
+
+    Takes time and a bounded amount of memory for N^2 Z log-densities.
+
+    Args:
+        latents: a draw for each image, its posterior and its prior, ``[N, Z]``.
+
+    Source:
+        Hoffman & Johnson 2016 (ELBO surgery); Chen et al. 2018 (arXiv:1802.04942),
+        equation 2.
+    """
+    num, dims = latents.z.shape
+    at_once = max(NUMBERS_AT_ONCE // (num * dims), 1)
+    posterior = jax.tree.map(jnp.asarray, latents.posterior)
+
+    def of(z, rows):
+        own = rows.clip(max=num - 1)
+        mine, prior = jax.tree.map(lambda a: a[own], (latents.posterior, latents.prior))
+        return _decompose(z, mine, prior, posterior)
+
+    return in_batches(of, np.asarray(latents.z), at_once)
+
+
+@jax.jit
+def _decompose(
+    z: Float[Array, "B Z"], own: Normal, prior: Normal, every: Normal
+) -> Decomposition:
+    num, dims = every.mean.shape
+
+    def of_draw(z, own, prior):
+        log_q = _log_normal(jnp.broadcast_to(z, (num, dims)), every)
+        log_joint = jax.nn.logsumexp(log_q.sum(axis=1)) - jnp.log(num)
+        log_each = (jax.nn.logsumexp(log_q, axis=0) - jnp.log(num)).sum()
+        return Decomposition(
+            _log_normal(z, own).sum() - log_joint,
+            log_joint - log_each,
+            log_each - _log_normal(z, prior).sum(),
+        )
+
+    return jax.vmap(of_draw)(z, own, prior)
+
+
+def _log_normal(z: Float[Array, "*B Z"], of: Normal) -> Float[Array, "*B Z"]:
+    """Of each dimension alone."""
+    flat = (values.reshape(-1, 1) for values in (z, *of))
+    return losses.log_normal(*flat).reshape(z.shape)

@@ -1,0 +1,95 @@
+"""How near generated images are to real ones, in the features of one extractor."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from vae_jax import distances
+from vae_jax.extractors import Extractor
+
+SEED = 0  # of the subsets that KID and the extrapolation draw
+UNIT = "squared units of the features"
+
+
+class Features(NamedTuple):
+    """Of one set of images."""
+
+    rows: Float[np.ndarray, "N D"]
+    moments: distances.Moments
+
+
+def features(extractor: Extractor, images: UInt8[np.ndarray, "N H W C"]) -> Features:
+    """What the extractor sees in a set of images.
+
+    Raises:
+        ValueError: if it does not take images of their shape.
+    """
+    rows = extractor.features(images)
+    return Features(rows, distances.moments(rows))
+
+
+def distance_name(extractor: Extractor) -> str:
+    """``fid`` for the features that define it, else ``fd_`` and the extractor's."""
+    return "fid" if extractor.name == "inception" else f"fd_{extractor.name}"
+
+
+def distance(
+    extractor: Extractor, real: Features, other: Features, what: str
+) -> dict[str, Any]:
+    """The Fréchet distance as a number of the table."""
+    value = distances.frechet_distance(real.moments, other.moments)
+    sizes = _sizes(real, other)
+    return {
+        distance_name(extractor): {"value": value, **sizes, "unit": UNIT, "how": what}
+    }
+
+
+def comparison(
+    extractor: Extractor, real: Features, fake: Features, what: str, infinity: bool
+) -> dict[str, Any]:
+    """Every measure of generated images against real ones, as numbers of the table."""
+    found = distance(extractor, real, fake, what)
+    sizes = _sizes(real, fake)
+    if infinity:
+        line = distances.frechet_infinity(real.moments, fake.rows, SEED)
+        found[f"{distance_name(extractor)}_infinity"] = {
+            "value": line.value,
+            "fit_error": line.fit_error,
+            **sizes,
+            "unit": UNIT,
+            "how": f"{what}; extrapolated in 1/n to infinitely many",
+        }
+    kid = distances.kid(real.rows, fake.rows, SEED)
+    found[f"kid_{extractor.name}"] = {
+        "value": kid.value,
+        "standard_error": kid.standard_error,
+        **sizes,
+        "unit": "squared MMD",
+        "how": f"{what}; {kid.subsets} subsets of {kid.subset_size}, cubic kernel",
+    }
+    neighbours = 5
+    shares = distances.prdc(real.rows, fake.rows, k=neighbours)
+    for name, value in shares._asdict().items():
+        found[f"{name}_{extractor.name}"] = {
+            "value": value,
+            **sizes,
+            "unit": "share",
+            "how": f"{what}; {neighbours} nearest neighbours",
+        }
+    return found
+
+
+def too_few(extractor: Extractor, *sets: Features) -> str | None:
+    """What is to be said if a covariance cannot have full rank."""
+    if all(of.moments.full_rank for of in sets):
+        return None
+    fewest = min(of.moments.n for of in sets)
+    return (
+        f"{extractor.name}: {fewest} images are too few for a covariance of full rank "
+        f"in {extractor.dims} dimensions, so Fréchet distances are far too high"
+    )
+
+
+def _sizes(real: Features, fake: Features) -> dict[str, int]:
+    return {"n_real": len(real.rows), "n_fake": len(fake.rows)}

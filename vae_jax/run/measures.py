@@ -1,0 +1,169 @@
+"""What ``--mode=eval`` measures beyond the terms of the bound."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from vae_jax import evaluate, experiment, extractors, mixture, pixels, quality, report
+from vae_jax.contracts import Hparams, Model, Params
+from vae_jax.run.session import Session, foreseen
+
+LOGGER = experiment.LOGGER
+SEED = 0  # of samples and of what is fitted to latents: the same for every run
+
+
+class Trained(NamedTuple):
+    """A model with the parameters that are to be evaluated."""
+
+    model: Model
+    params: Params
+    hparams: Hparams
+
+
+def beyond_the_bound(session: Session, of: Trained) -> dict[str, Any]:
+    """The importance-weighted bound, the parts of the KL, the quality of samples.
+
+    Returns:
+        ``numbers``, and ``samples`` if whole images can be had and are wanted.
+    """
+    found = {"numbers": importance(session, of) | parts_of_kl(session, of)}
+    wanted = session.config.eval.extractor != "none"
+    if wanted and report.sees_whole_images(of.model):
+        found["samples"] = samples(session, of)
+    return found
+
+
+def importance(session: Session, of: Trained) -> dict[str, Any]:
+    """Numbers of IW-K, where the bound is one on a likelihood."""
+    config, images = session.config, session.job.dataset.test.images
+    images = images[: config.eval.iw_images or len(images)]
+    kind, samples = report.bound_kind(of.model, images), config.eval.iw_samples
+    if kind == "cross_entropy":
+        LOGGER.info(
+            "No importance-weighted bound: with grey pixels, loss.recon=bce is no "
+            "likelihood. To have one: --config.data.binarize or --config.loss.recon"
+        )
+        return {}
+    LOGGER.info("IW-%d of %d images ...", samples, len(images))
+    bound = evaluate.make_bound(
+        of.model, scale=config.data.scale, batch_size=config.eval.batch_size
+    )
+    found = bound(of.params, images, of.hparams, samples)
+    return report.importance(found, of.model, images, config.data.scale, samples)
+
+
+def parts_of_kl(session: Session, of: Trained) -> dict[str, Any]:
+    """Numbers of the KL's decomposition for the first group of latents."""
+    images = session.job.dataset.test.images
+    first, *others = evaluate.draw_latents(
+        of.model, of.params, images, of.hparams, **over_images(session)
+    )
+    return report.parts_of_kl(evaluate.decompose_kl(first), bool(others))
+
+
+def samples(session: Session, of: Trained) -> dict[str, Any]:
+    """How near samples and reconstructions are to test images, and training images."""
+    config, dataset = session.config, session.job.dataset
+    with foreseen():
+        extractor = extractors.build(
+            extractors.named(config.eval.extractor, config.data.name),
+            of.model.image_shape,
+            config.eval.inception_weights,
+        )
+
+    def features(images):
+        return quality.features(extractor, pixels.to_bytes(images, config.data.scale))
+
+    num = config.eval.num_samples
+    real = features(dataset.test.images[:num])
+    training, some = dataset.train.images, real.moments.n
+    rows = np.random.default_rng(SEED).permutation(len(training))[:some]
+    floor, recons = features(training[np.sort(rows)]), features(recons_of(session, of))
+    found: dict[str, Any] = {
+        "protocol": {
+            "extractor": extractor.name,
+            "sha256": extractor.sha256,
+            "real": f"{real.moments.n} test images",
+            "n_real": real.moments.n,
+            "n_fake": num,
+            "image_shape": list(of.model.image_shape),
+            "pixels": f"{config.eval.pixels} of p(x|z), rounded to 0 ... 255",
+        },
+        "floor": quality.distance(
+            extractor, real, floor, f"{floor.moments.n} random training images"
+        ),
+        "reconstruction": quality.distance(
+            extractor, real, recons, "reconstructions of the test images"
+        ),
+    }
+    for sampler in config.eval.samplers:
+        zs = latents(session, of, sampler)
+        if zs is None:
+            continue
+        fake = features(decoded(session, of, zs))
+        found[sampler] = quality.comparison(
+            extractor, real, fake, SAMPLERS[sampler], config.eval.fd_infinity
+        )
+    warning = quality.too_few(extractor, real)
+    if warning:
+        LOGGER.warning("%s", warning)
+        found["protocol"]["warning"] = warning
+    return found
+
+
+SAMPLERS = {
+    "prior": "samples from the prior",
+    "mixture": "samples from a Gaussian mixture fitted to the aggregated posterior",
+}
+
+
+def latents(session: Session, of: Trained, sampler: str):
+    """``eval.num_samples`` of every group on the host, or None if they cannot be had.
+
+    The priors of all groups are independent, so the mixture is one of all of them.
+    """
+    num = session.config.eval.num_samples
+    if sampler == "prior":
+        key = jax.random.key(SEED)
+        return jax.device_get(of.model.sample_prior(of.params, key, num))
+    if not mixture.is_installed():
+        LOGGER.warning("No samples from a mixture: it needs %s", mixture.INSTALL)
+        return None
+    images = session.job.dataset.train.images[: session.config.eval.mixture_images]
+    drawn = evaluate.draw_latents(
+        of.model, of.params, images, of.hparams, **over_images(session)
+    )
+    together = np.concatenate([latent.z for latent in drawn], axis=1)
+    with foreseen():
+        fitted = mixture.fit(together, session.config.eval.mixture_components, SEED)
+    if not fitted.converged:
+        LOGGER.warning("the mixture fitted to the latents had not converged")
+    ends = np.cumsum([latent.z.shape[1] for latent in drawn])[:-1]
+    return tuple(np.split(mixture.sample(fitted, num, SEED), ends, axis=1))
+
+
+def decoded(session: Session, of: Trained, zs):
+    """Images of latents, as ``eval.pixels`` says."""
+    options = session.config.eval
+    return evaluate.images_of(
+        *(of.model, of.params, zs, of.hparams),
+        batch_size=options.batch_size,
+        draw=options.pixels == "draw",
+    )
+
+
+def recons_of(session: Session, of: Trained):
+    """Reconstructions of the test images, from one draw of their latents."""
+    images = session.job.dataset.test.images[: session.config.eval.num_samples]
+    drawn = evaluate.draw_latents(
+        of.model, of.params, images, of.hparams, **over_images(session)
+    )
+    return decoded(session, of, tuple(latent.z for latent in drawn))
+
+
+def over_images(session: Session) -> dict[str, Any]:
+    return {
+        "scale": session.config.data.scale,
+        "batch_size": session.config.eval.batch_size,
+    }
