@@ -1,0 +1,1 @@
+"""Fixed functions from images to features, by which sets of images are compared."""
