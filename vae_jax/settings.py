@@ -84,6 +84,16 @@ SIZE = Rule(
 SHARE = Rule(whole(-1).allows, "a whole number of at least 0, or -1 for a tenth")
 PART = Rule(lambda v: real(0.0).allows(v) and v <= 1, "a number from 0 to 1")
 EPOCHS = whole_numbers(0)
+SAMPLERS = ("prior", "mixture")
+SOME_SAMPLERS = Rule(
+    lambda v: (
+        isinstance(v, tuple)
+        and v
+        and len(set(v)) == len(v)
+        and all(one in SAMPLERS for one in v)
+    ),
+    "a tuple of prior, mixture or both",
+)
 POSITIVES = reals(0.0, above=True)
 SWITCH = Rule(lambda v: isinstance(v, bool), "True or False")
 
@@ -142,6 +152,16 @@ RULES = {
     "eval.batch_size": whole(1),
     "eval.checkpoint": one_of("best", "latest"),
     "eval.pictures_every": whole(0),
+    "eval.iw_samples": whole(1),
+    "eval.iw_images": whole(0),
+    "eval.extractor": one_of("auto", "mnist_classifier", "inception", "pixels", "none"),
+    "eval.inception_weights": TEXT,
+    "eval.num_samples": whole(2),
+    "eval.samplers": SOME_SAMPLERS,
+    "eval.mixture_components": whole(1),
+    "eval.mixture_images": whole(1),
+    "eval.pixels": one_of("mean", "draw"),
+    "eval.fd_infinity": SWITCH,
     "checkpoint.every_steps": whole(0),
     "checkpoint.every_minutes": real(0.0),
 }
@@ -154,11 +174,9 @@ MAY_CHANGE = {
     "train.max_minutes",
     "train.max_bad_steps",
     "train.tensorboard",
-    "eval.batch_size",
-    "eval.checkpoint",
-    "eval.pictures_every",
     "checkpoint.every_steps",
     "checkpoint.every_minutes",
+    *(field for field in RULES if field.startswith("eval.")),
 }
 
 
