@@ -21,7 +21,7 @@ class Moments(NamedTuple):
     def full_rank(self) -> bool:
         """Whether n images can have a covariance of full rank: only if n > D.
 
-        Below that the distance is still defined, but it is mostly bias.
+        Below that the distance is still defined, but its bias is large.
         """
         return self.n > len(self.mean)
 

@@ -33,7 +33,7 @@ def kid(
     The standard error is the jackknife's over images: the change of the mean when one
     image is left out of every subset that has it. It says what other images would have
     given, which the spread over subsets, that share images, does not. Where the two
-    distributions are almost equal, it is up to half too large.
+    distributions are almost equal, it is about half too large.
 
     Args:
         real: features of real images.
