@@ -8,7 +8,15 @@ import pytest
 import vae_jax
 
 LAYERS = [
-    {"contracts", "growth", "losses", "pixels", "sampling", "settings"},
+    {
+        "contracts",
+        "distances",
+        "growth",
+        "losses",
+        "pixels",
+        "sampling",
+        "settings",
+    },
     {"data", "groups", "likelihoods", "models", "objectives"},
     {"evaluate", "train"},
     {
