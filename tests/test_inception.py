@@ -38,7 +38,7 @@ EXPECTED = {
 # Of the names and shapes of torch-fidelity's state dict, by the same program.
 NAMES_DIGEST = "760681d791cb624e1bf7a2e802a68933dd17aa5e3109fcf498d9dfa521bc10d7"
 
-features = jax.jit(inception.features)
+prepare = jax.jit(inception.prepare)
 resize = jax.jit(inception.resize)
 
 
@@ -50,15 +50,29 @@ def params():
     return jax.device_put(inception_params.from_checkpoint(tensors, "rule"))
 
 
+@pytest.fixture(scope="module")
+def network(params):
+    """Of what ``prepare`` makes of one image; compiled once for all sizes of it."""
+    apply = jax.jit(lambda p, x: inception.Inception().apply({"params": p}, x))
+    return lambda x: np.concatenate([apply(params, row[None]) for row in x])
+
+
 @pytest.mark.parametrize("name", IMAGES)
-def test_features_are_those_of_the_network_in_torch(params, name):
-    found = np.asarray(features(params, inception_rule.images(name)))
+def test_features_are_those_of_the_network_in_torch(network, name):
+    found = network(prepare(inception_rule.images(name)))
     assert found.shape == (IMAGES[name][0], inception.DIMS)
     # Features reach 40, and both programs compute in float32: against torch in float64,
     # each is off by 1e-5 at most; the expected are rounded to 5e-6. The norm and the
     # projection add up 2048 of those errors, which differ in sign.
     summary = inception_rule.summary(found)
     np.testing.assert_allclose(summary, EXPECTED[name], rtol=1e-6, atol=1e-4)
+
+
+def test_features_are_the_network_s_of_prepared_images(network, params):
+    images = inception_rule.images("grey")
+    found = np.asarray(jax.jit(inception.features)(params, images))
+    # The same float32 operations, in other batches and fused otherwise; see above.
+    np.testing.assert_allclose(found, network(prepare(images)), rtol=1e-6, atol=3e-5)
 
 
 def test_the_checkpoint_s_names_and_shapes_are_those_of_the_network_in_torch():
@@ -75,11 +89,16 @@ def test_there_are_as_many_parameters_as_in_torch_less_one_bias_for_each_channel
     assert sum(sizes) == 21_785_568 - 17_216
 
 
-def test_a_grey_image_is_the_same_one_three_times(params):
+def test_a_grey_image_is_the_same_one_three_times():
     images = inception_rule.images("grey")
     three = np.repeat(images, 3, axis=-1)
-    found, expected = features(params, images), features(params, three)
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(prepare(images), prepare(three))
+
+
+def test_the_network_sees_bytes_less_128_over_128():
+    images = np.full((1, 5, 7, 3), [0, 128, 255], np.uint8)
+    expected = np.broadcast_to(np.float32([-1, 0, 127 / 128]), (1, 299, 299, 3))
+    np.testing.assert_array_equal(prepare(images), expected)
 
 
 def test_products_are_never_rounded_to_fewer_bits_than_float32_has():
@@ -97,7 +116,7 @@ def test_other_numbers_of_channels_are_refused(channels):
     images = jnp.zeros((1, 8, 8, channels), jnp.uint8)
     message = f"^images: must have 1 or 3 channels, got {channels}$"
     with pytest.raises(ValueError, match=message):
-        inception.features(inception.shapes(), images)
+        inception.prepare(images)
 
 
 def in_a_loop(image):

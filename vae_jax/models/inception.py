@@ -166,21 +166,26 @@ class Inception(nn.Module):
 def features(
     params: Params, images: UInt8[Array, "B H W C"]
 ) -> Float[Array, f"B {DIMS}"]:
-    """Averages over the grid of the last block, at least 0.
+    """Averages over the last grid, none below 0, of grey or RGB images of any size.
 
     Args:
         params: as ``shapes`` has them.
-        images: of any size, grey or RGB.
+        images: see ``prepare``.
+    """
+    return Inception().apply({"params": params}, prepare(images))
+
+
+def prepare(images: UInt8[Array, "B H W C"]) -> Float[Array, f"B {SIDE} {SIDE} 3"]:
+    """What the network sees of images: resized, in [-1, 1), a grey one three times.
 
     Raises:
         ValueError: if the images have another number of channels than 1 or 3.
     """
     if images.shape[-1] not in CHANNELS:
         raise ValueError(f"images: must have 1 or 3 channels, got {images.shape[-1]}")
+    # The graph's own numbers; 2 * x / 255 - 1 is common elsewhere, and not the same.
     x = (resize(images.astype(jnp.float32)) - 128.0) / 128.0
-    # A grey image is the same one three times.
-    x = jnp.broadcast_to(x, (*x.shape[:3], 3))
-    return Inception().apply({"params": params}, x)
+    return jnp.broadcast_to(x, (*x.shape[:3], 3))
 
 
 def resize(x: Float[Array, "B H W C"]) -> Float[Array, f"B {SIDE} {SIDE} C"]:
