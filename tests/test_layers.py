@@ -15,6 +15,7 @@ LAYERS = [
         "assembly",
         "checkpoint",
         "experiment",
+        "extractors",
         "pacing",
         "plots",
         "progress",

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 from jaxtyping import Float64, UInt8
-from numpy import ndarray
 
 
 class Extractor(NamedTuple):
@@ -13,4 +13,4 @@ class Extractor(NamedTuple):
     name: str
     sha256: str  # of the published file of its weights
     dims: int
-    features: Callable[[UInt8[ndarray, "N H W C"]], Float64[ndarray, "N {self.dims}"]]
+    features: Callable[[UInt8[np.ndarray, "N H W C"]], Float64[np.ndarray, "N D"]]

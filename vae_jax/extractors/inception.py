@@ -56,13 +56,10 @@ def _features(params: Params, images: np.ndarray) -> np.ndarray:
     """
     if images.dtype != np.uint8:
         raise TypeError(f"images: must be uint8, got {images.dtype}")
-    if (
-        images.ndim != 4
-        or images.shape[-1] not in inception.CHANNELS
-        or not images.size
-    ):
+    fits = images.ndim == 4 and images.shape[-1] in inception.CHANNELS and images.size
+    if not fits:
         raise ValueError(
-            "images: must be [N, H, W, C] with C of 1 or 3 and none of the others 0, "
+            "images: must be [N, H, W, C], none of them 0 and C 1 or 3, "
             f"got {list(images.shape)}"
         )
 
