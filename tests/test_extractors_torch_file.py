@@ -185,6 +185,7 @@ NUMBERS = np.arange(6, dtype=np.float32)
         ({"shape": (1,) * 33, "strides": (1,) * 33}, "of 33 sizes and 33 strides"),
         ({"shape": (-6,)}, "a tensor that is not made of a storage and its numbers"),
         ({"strides": (-1,)}, "a tensor that is not made of a storage and its numbers"),
+        ({"shape": (True,)}, "a tensor that is not made of a storage and its numbers"),
         ({"offset": -1}, "a tensor that is not made of a storage and its numbers"),
         (
             {"shape": (1 << 80, 0), "strides": (1, 1)},
@@ -200,6 +201,11 @@ def test_a_tensor_that_is_not_inside_its_storage_is_refused(refused, form, lie, 
 def test_the_stride_of_a_single_row_may_be_anything(read):
     part = Part("0", NUMBERS, shape=(1, 6), strides=(1 << 80, 1))
     np.testing.assert_array_equal(read(as_zip({"a": part}))["a"], NUMBERS[None])
+
+
+def test_an_empty_tensor_may_be_anywhere(read):
+    part = Part("0", NUMBERS, offset=1 << 80, shape=(3, 0), strides=(1 << 80, 1))
+    assert read(as_zip({"a": part}))["a"].shape == (3, 0)
 
 
 @each_form

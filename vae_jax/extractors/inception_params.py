@@ -146,7 +146,6 @@ def _require_finite(what: str, array: np.ndarray, shape: tuple[int, ...]) -> Non
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     digest = hashlib.sha256()
-    for name, array in arrays.items():
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(array))
+    for name in _leaves():  # in one order, whose shapes are known
+        digest.update(np.ascontiguousarray(arrays[name]))
     return np.frombuffer(digest.digest(), np.uint8)
