@@ -99,7 +99,7 @@ def get_config() -> ConfigDict:
             num_samples=10_000,  # 2 or more generated images, and at most as many real
             samplers=("prior", "mixture"),  # one or both
             mixture_components=10,  # 1 or more Gaussians
-            mixture_images=20_000,  # 1 or more training images, to whose latents it fits
+            mixture_images=20_000,  # 1 or more training images to fit it to
             pixels="mean",  # mean | draw: what an image of a latent is
             fd_infinity=False,  # also extrapolates to infinitely many samples
         )

@@ -17,7 +17,7 @@ LAYERS = [
         "sampling",
         "settings",
     },
-    {"data", "groups", "likelihoods", "models", "objectives"},
+    {"data", "groups", "likelihoods", "mixture", "models", "objectives"},
     {"evaluate", "train"},
     {
         "assembly",
@@ -27,6 +27,7 @@ LAYERS = [
         "pacing",
         "plots",
         "progress",
+        "quality",
         "report",
         "tensorboard",
     },
@@ -44,6 +45,7 @@ ONLY_IN = {
     "PIL": {"data", "plots"},
     "tqdm": {"data", "progress"},
     "urllib": {"data"},
+    "sklearn": {"mixture"},
 }
 
 

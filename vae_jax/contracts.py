@@ -8,7 +8,8 @@ import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, UInt8
 
 Params = Any  # {"net": ..., "likelihood": ...}: nested dicts of float32 arrays
 
@@ -105,3 +106,13 @@ Objective = Callable[..., tuple[Float[Array, " B"], dict[str, Float[Array, " B"]
 
 # (hparams of the run, step) -> hparams of that step
 Schedule = Callable[..., Hparams]
+
+
+class Extractor(NamedTuple):
+    """A fixed function from images to vectors, and which one it is."""
+
+    name: str
+    sha256: str  # of the weights; "" where there are none
+    dims: int
+    # uint8 [N, H, W, C] -> float64 [N, D], on the host
+    features: Callable[[UInt8[np.ndarray, "N H W C"]], Float[np.ndarray, "N D"]]

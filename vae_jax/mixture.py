@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-INSTALL = "pip install scikit-learn"
+INSTALL = "scikit-learn (pip install scikit-learn)"
 
 
 class Mixture(NamedTuple):

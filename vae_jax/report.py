@@ -137,7 +137,7 @@ def parts_of_kl(found: evaluate.Decomposition, first_of_many: bool) -> dict[str,
     how = {
         "mutual_information": f"of z and which of the {num} images; at most log n, "
         f"{np.log(num):.2f}",
-        "total_correlation": "KL(q(z) || prod_j q(z_j)); too low by what the first lacks",
+        "total_correlation": "KL(q(z) || prod_j q(z_j))",
         "dimension_wise_kl": "sum_j KL(q(z_j) || p(z_j))",
     }
     which = ", coarsest group" if first_of_many else ""
@@ -164,9 +164,7 @@ def table(found: dict[str, Any]) -> str:
         f"checkpoint, step {found['step']} (epoch {found['epoch']}):"
     )
     lines = [head, *map(_line, *zip(*found["numbers"].items(), strict=True))]
-    lines.append(
-        f"  bound_kind   {found['bound_kind']} ({BOUNDS[found['bound_kind']]})"
-    )
+    lines.append(f"  bound_kind: {found['bound_kind']} ({BOUNDS[found['bound_kind']]})")
     samples = dict(found.get("samples", {}))
     if samples:
         protocol = samples.pop("protocol")
@@ -174,8 +172,8 @@ def table(found: dict[str, Any]) -> str:
             f"against {protocol['real']}, {protocol['n_fake']} samples, "
             f"{protocol['pixels']}:"
         )
-    for sampler, numbers in samples.items():
-        lines.append(f" {sampler}")
+    for what, numbers in samples.items():
+        lines.append(f" {what}")
         lines += map(_line, *zip(*numbers.items(), strict=True))
     return "\n".join(lines)
 
@@ -186,7 +184,7 @@ def _line(name: str, number: dict[str, Any]) -> str:
     count = f", n = {number['n']}" if "n" in number else ""
     value = number["value"]
     shown = "not finite" if value is None else _shown(value)
-    return f"  {name:<20}{shown:>11}{spread:<11} {number['unit']}{count}"
+    return f"  {name:<28}{shown:>10}{spread:<12} {number['unit']}{count}"
 
 
 def _shown(value: float | int) -> str:

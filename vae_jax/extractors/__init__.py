@@ -1,9 +1,7 @@
 """Fixed functions from images to features, by which sets of images are compared."""
 
+from vae_jax.contracts import Extractor
 from vae_jax.extractors import inception, mnist_classifier, pixels
-from vae_jax.extractors.extractor import Extractor
-
-__all__ = ["Extractor", "build", "named"]
 
 
 def named(name: str, data_name: str) -> str:

@@ -14,11 +14,10 @@ import jax
 import numpy as np
 
 from vae_jax import evaluate
-from vae_jax.contracts import Params
+from vae_jax.contracts import Extractor, Params
 from vae_jax.data import cache, download, search
 from vae_jax.data.dataset import Unavailable
 from vae_jax.extractors import inception_params, torch_file
-from vae_jax.extractors.extractor import Extractor
 from vae_jax.models import inception
 
 NAME = "inception"

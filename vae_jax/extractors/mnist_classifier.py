@@ -14,10 +14,9 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped, UInt8
 
 from vae_jax import evaluate, pixels
-from vae_jax.contracts import Params
+from vae_jax.contracts import Extractor, Params
 from vae_jax.data import npz
 from vae_jax.extractors.checks import check_images
-from vae_jax.extractors.extractor import Extractor
 from vae_jax.models import classifier
 
 NAME = "mnist_classifier"

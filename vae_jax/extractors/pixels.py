@@ -5,8 +5,8 @@ import math
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from vae_jax.contracts import Extractor
 from vae_jax.extractors.checks import check_images
-from vae_jax.extractors.extractor import Extractor
 
 NAME = "pixels"
 
