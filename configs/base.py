@@ -91,17 +91,19 @@ def get_config() -> ConfigDict:
             batch_size=500,  # may change; 1 or more
             checkpoint="best",  # may change; best (on validation images) | latest
             pictures_every=5,  # may change; every so many epochs; 0: at the end only
-            # --mode=eval, all of which may change:
-            iw_samples=5000,  # 1 or more: K of the importance-weighted bound
-            iw_images=0,  # 0: all test images, else the first so many
-            extractor="auto",  # auto | mnist_classifier | inception | pixels | none
-            inception_weights="",  # file; empty: $VAE_JAX_INCEPTION, or a download
-            num_samples=10_000,  # 2 or more generated images, and at most as many real
-            samplers=("prior", "mixture"),  # one or both
-            mixture_components=10,  # 1 or more Gaussians
-            mixture_images=20_000,  # 1 or more training images to fit it to
-            pixels="mean",  # mean | draw: what an image of a latent is
-            fd_infinity=False,  # also extrapolates to infinitely many samples
+            # what --mode=eval measures beyond the bound:
+            iw_samples=5000,  # may change; 1 or more: K of the weighted bound
+            iw_images=0,  # may change; 0: all test images, else the first so many
+            # auto | mnist_classifier | inception | pixels | none
+            extractor="auto",  # may change
+            # a file; empty: $VAE_JAX_INCEPTION, else a download
+            inception_weights="",  # may change
+            num_samples=10_000,  # may change; 2 or more, and of as many test images
+            samplers=("prior", "mixture"),  # may change; one or both
+            mixture_components=10,  # may change; 1 or more Gaussians
+            mixture_images=20_000,  # may change; 1 or more training images to fit to
+            pixels="mean",  # may change; mean | draw: the image that latents give
+            fd_infinity=False,  # may change; extrapolates to infinitely many samples
         )
     )
     config.checkpoint = ConfigDict(

@@ -23,6 +23,9 @@ SMALL = [
     "--config.model.hidden_dim=16",
     "--config.model.channels=4,6",
     "--config.eval.pictures_every=2",
+    "--config.eval.num_samples=200",
+    "--config.eval.iw_samples=4",
+    "--config.eval.mixture_components=2",
 ]
 EVERYTHING = [
     "--config.data.binarize=dynamic",
@@ -126,6 +129,7 @@ def test_a_run_leaves_what_the_readme_promises(whole):
         "samples.png",
         "samples_0002.png",
         "curves.png",
+        "kl_per_dimension.png",
         "latent_space.png",
         "interpolations.png",
     }
@@ -248,16 +252,47 @@ def test_other_images_under_the_same_name_are_refused(tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
-def test_evaluating_again_gives_the_same_numbers_and_pictures(tmp_path):
+def test_evaluating_again_gives_the_same_numbers_and_pictures_and_more(tmp_path):
     folder = tmp_path / "run"
     assert run("digits_cnn", f"--workdir={folder}", *EVERYTHING) == 0
     before = result(folder), pictures(folder)
     for path in [folder / "eval.json", *(folder / "plots").iterdir()]:
         path.unlink()
     assert main.main(["main.py", "--mode=eval", f"--workdir={folder}"]) == 0
-    assert result(folder) == before[0]
+    again = result(folder)
+    samples, more = again.pop("samples"), set(again["numbers"])
+    for name in more - before[0]["numbers"].keys():
+        again["numbers"].pop(name)
+    assert again == before[0]
     for name, content in pictures(folder).items():
         assert content == before[1][name]
+    assert {"iw_bound", "iw_ess", "mutual_information", "total_correlation"} < more
+    assert samples["protocol"]["n_fake"] == 200
+    assert samples.keys() > {"floor", "reconstruction", "prior", "mixture"}
+    for part in ("prior", "mixture"):
+        assert samples[part]["fd_pixels"]["n_real"] == 200
+        assert samples[part]["kid_pixels"]["standard_error"] > 0
+
+
+def test_grey_pixels_have_no_importance_weighted_bound(whole, capfd):
+    folder = whole("digits_mlp")
+    before = result(folder)
+    args = ["main.py", "--mode=eval", f"--workdir={folder}"]
+    assert main.main([*args, "--config.eval.extractor=none"]) == 0
+    found = result(folder)
+    assert "iw_bound" not in found["numbers"]
+    assert "samples" not in found
+    assert "loss.recon=bce is no likelihood" in capfd.readouterr().out
+    assert main.main([*args, "--config.eval.samplers=('prior',)"]) == 0
+    assert result(folder)["samples"].keys() == {
+        "protocol",
+        "floor",
+        "reconstruction",
+        "prior",
+    }
+    assert main.main([*args, "--config.eval.extractor=mnist_classifier"]) == 2
+    assert "images must be [N, 28, 28, 1]" in capfd.readouterr().err
+    (folder / "eval.json").write_text(json.dumps(before))
 
 
 def test_samples_are_as_many_as_asked_for_and_depend_on_their_seed(whole):
@@ -317,6 +352,8 @@ def test_numbers_that_blow_up_end_the_run_with_what_happened(tmp_path, capfd):
     assert "Traceback" not in out
     assert main.main(["main.py", "--mode=eval", f"--workdir={folder}"]) == 0
     assert result(folder)["checkpoint"] == "latest"  # no epoch ended
+    assert "samples" not in result(folder)
+    assert "No distances of samples: " in capfd.readouterr().out
 
 
 def test_a_time_limit_ends_a_run_cleanly(tmp_path, capfd):

@@ -29,9 +29,17 @@ def to_bytes(
     """The nearest of the 256 levels, on the host; bytes pass unchanged.
 
     Undoes ``to_float``. What lies outside of the levels becomes black or white.
+
+    Raises:
+        ValueError: if a value is not finite.
     """
     if x.dtype == np.uint8:
         return x
+    if not np.isfinite(x).all():
+        count = (~np.isfinite(x)).any(axis=(1, 2, 3)).sum()
+        raise ValueError(
+            f"images: must be finite, got {count} of {len(x)} that are not"
+        )
     levels = 255.0 * x if scale == "unit" else 256.0 * x - 0.5
     return np.rint(np.clip(levels, 0, 255)).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""How far training is: a bar on a terminal, now and then a line elsewhere."""
+"""How far a long work is: a bar on a terminal, now and then a line elsewhere."""
 
 import contextlib
 import logging
@@ -21,7 +21,7 @@ Show = Callable[[int, str, dict[str, float]], None]
 
 @contextlib.contextmanager
 def shown(total_images: int, done_images: int) -> Iterator[Show]:
-    """Yields a function that is to be called after every piece of training."""
+    """Yields a function that is to be called after every piece of work."""
     if sys.stderr.isatty():
         with _bar(total_images, done_images) as show:
             yield show
@@ -45,7 +45,8 @@ def _bar(total: int, initial: int) -> Iterator[Show]:
 
         def show(done: int, description: str, terms: dict[str, float]) -> None:
             bar.set_description(description, refresh=False)
-            bar.set_postfix({k: f"{terms[k]:.2f}" for k in TERMS}, refresh=False)
+            shown = {k: f"{terms[k]:.2f}" for k in TERMS if k in terms}
+            bar.set_postfix(shown, refresh=False)
             bar.update(done - bar.n)
 
         yield show
@@ -61,15 +62,13 @@ def _lines(total: int, initial: int) -> Show:
             return
         last = now
         rate = (done - initial) / (now - began)
-        listing = "  ".join(f"{k} {terms[k]:.2f}" for k in TERMS)
-        LOGGER.info(
-            "%s  %2.0f%%  %.0f images/s  %s  %s left",
-            description,
-            100 * done / total,
-            rate,
-            listing,
-            duration((total - done) / rate) if rate else "?",
-        )
+        parts = [
+            f"{description}  {100 * done / total:2.0f}%",
+            f"{rate:.0f} images/s" if rate >= 10 else f"{rate:.2g} images/s",
+            *(f"{k} {terms[k]:.2f}" for k in TERMS if k in terms),
+            f"{duration((total - done) / rate) if rate else '?'} left",
+        ]
+        LOGGER.info("%s", "  ".join(parts))
 
     return show
 

@@ -22,11 +22,16 @@ class Estimate(NamedTuple):
     n: int
 
 
-def in_batches(function: Callable, images: np.ndarray, batch_size: int) -> PyTree:
+def in_batches(
+    function: Callable,
+    images: np.ndarray,
+    batch_size: int,
+    tell: Callable[[int], None] = lambda done: None,
+) -> PyTree:
     """``function(batch, rows)`` of all images, in batches of one size, on the host.
 
     The last batch is filled up with its last image, whose results are cut off again:
-    any number of images takes one compilation.
+    any number of images takes one compilation. ``tell`` hears how many are done.
     """
     pieces = []
     for start in range(0, len(images), batch_size):
@@ -34,6 +39,7 @@ def in_batches(function: Callable, images: np.ndarray, batch_size: int) -> PyTre
         batch = images[np.minimum(rows, len(images) - 1)]
         found = jax.device_get(function(batch, rows))
         left = len(images) - start
+        tell(len(images) - max(left - batch_size, 0))
         pieces.append(jax.tree.map(lambda values, left=left: values[:left], found))
     return jax.tree.map(lambda *parts: np.concatenate(parts), *pieces)
 

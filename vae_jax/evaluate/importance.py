@@ -37,13 +37,14 @@ class Sums(NamedTuple):
 
 def make_bound(
     model: Model, *, scale: str, batch_size: int
-) -> Callable[[Params, np.ndarray, Hparams, int], Importance]:
+) -> Callable[..., Importance]:
     """``bound(params, images, hparams, samples)``, which is IWAE's with K samples.
 
     The mean over images rises with K from the ELBO towards log p(x). One sample
     dominates where ``ess`` is near 1: the bound may then be far below.
 
-    Memory does not depend on K. An image's draws depend on its row alone.
+    Memory does not depend on K. An image's draws depend on its row alone. A further
+    argument, ``tell``, hears how many images are done.
 
     Raises:
         ValueError: if there are no samples.
@@ -64,14 +65,16 @@ def make_bound(
 
         return of_each(of_image, images, rows, scale)
 
-    def bound(params: Params, images: np.ndarray, hparams: Hparams, samples: int):
+    def bound(
+        params: Params, images: np.ndarray, hparams: Hparams, samples: int, **tell
+    ) -> Importance:
         if samples < 1:
             raise ValueError(f"samples: must be at least 1, got {samples}")
 
         def of(batch, rows):
             return of_batch(params, batch, rows, hparams, samples)
 
-        return in_batches(of, images, images_at_once)
+        return in_batches(of, images, images_at_once, **tell)
 
     return bound
 

@@ -5,11 +5,24 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vae_jax import evaluate, experiment, extractors, mixture, pixels, quality, report
-from vae_jax.contracts import Hparams, Model, Params
+from vae_jax import (
+    evaluate,
+    experiment,
+    extractors,
+    mixture,
+    pixels,
+    progress,
+    quality,
+    report,
+)
+from vae_jax.contracts import Extractor, Hparams, Model, Params
 from vae_jax.run.session import Session, foreseen
 
 LOGGER = experiment.LOGGER
+SAMPLERS = {
+    "prior": "samples from the prior",
+    "mixture": "samples from a Gaussian mixture fitted to the aggregated posterior",
+}
 SEED = 0  # of samples and of what is fitted to latents: the same for every run
 
 
@@ -27,11 +40,29 @@ def beyond_the_bound(session: Session, of: Trained) -> dict[str, Any]:
     Returns:
         ``numbers``, and ``samples`` if whole images can be had and are wanted.
     """
+    extractor = extractor_for(session, of)  # before anything that takes long
     found = {"numbers": importance(session, of) | parts_of_kl(session, of)}
-    wanted = session.config.eval.extractor != "none"
-    if wanted and report.sees_whole_images(of.model):
-        found["samples"] = samples(session, of)
+    if extractor:
+        try:
+            found["samples"] = samples(session, of, extractor)
+        except ValueError as error:
+            LOGGER.warning("No distances of samples: %s", error)
     return found
+
+
+def extractor_for(session: Session, of: Trained) -> Extractor | None:
+    """The one that is wanted, if any; it takes the images of the data set."""
+    options, images = session.config.eval, session.job.dataset.test.images
+    if options.extractor == "none" or not report.sees_whole_images(of.model):
+        return None
+    with foreseen():
+        extractor = extractors.build(
+            extractors.named(options.extractor, session.config.data.name),
+            of.model.image_shape,
+            options.inception_weights,
+        )
+        extractor.features(pixels.to_bytes(images[:1], session.config.data.scale))
+    return extractor
 
 
 def importance(session: Session, of: Trained) -> dict[str, Any]:
@@ -45,11 +76,12 @@ def importance(session: Session, of: Trained) -> dict[str, Any]:
             "likelihood. To have one: --config.data.binarize or --config.loss.recon"
         )
         return {}
-    LOGGER.info("IW-%d of %d images ...", samples, len(images))
-    bound = evaluate.make_bound(
-        of.model, scale=config.data.scale, batch_size=config.eval.batch_size
-    )
-    found = bound(of.params, images, of.hparams, samples)
+    bound = evaluate.make_bound(of.model, **over_images(session))
+    with progress.shown(len(images), 0) as show:
+        found = bound(
+            *(of.params, images, of.hparams, samples),
+            tell=lambda done: show(done, f"IW-{samples}", {}),
+        )
     return report.importance(found, of.model, images, config.data.scale, samples)
 
 
@@ -62,29 +94,27 @@ def parts_of_kl(session: Session, of: Trained) -> dict[str, Any]:
     return report.parts_of_kl(evaluate.decompose_kl(first), bool(others))
 
 
-def samples(session: Session, of: Trained) -> dict[str, Any]:
-    """How near samples and reconstructions are to test images, and training images."""
+def samples(session: Session, of: Trained, extractor: Extractor) -> dict[str, Any]:
+    """How near samples, reconstructions and training images are to test images.
+
+    Raises:
+        ValueError: if images or latents are not finite, or too few.
+    """
     config, dataset = session.config, session.job.dataset
-    with foreseen():
-        extractor = extractors.build(
-            extractors.named(config.eval.extractor, config.data.name),
-            of.model.image_shape,
-            config.eval.inception_weights,
-        )
 
     def features(images):
         return quality.features(extractor, pixels.to_bytes(images, config.data.scale))
 
     num = config.eval.num_samples
-    real = features(dataset.test.images[:num])
-    training, some = dataset.train.images, real.moments.n
-    rows = np.random.default_rng(SEED).permutation(len(training))[:some]
-    floor, recons = features(training[np.sort(rows)]), features(recons_of(session, of))
+    images = some_of(dataset.test.images, num)
+    real = features(images)
+    floor = features(some_of(dataset.train.images, real.moments.n))
+    recons = features(recons_of(session, of, images))
     found: dict[str, Any] = {
         "protocol": {
             "extractor": extractor.name,
             "sha256": extractor.sha256,
-            "real": f"{real.moments.n} test images",
+            "real": f"{real.moments.n} of {len(dataset.test.images)} test images",
             "n_real": real.moments.n,
             "n_fake": num,
             "image_shape": list(of.model.image_shape),
@@ -112,12 +142,6 @@ def samples(session: Session, of: Trained) -> dict[str, Any]:
     return found
 
 
-SAMPLERS = {
-    "prior": "samples from the prior",
-    "mixture": "samples from a Gaussian mixture fitted to the aggregated posterior",
-}
-
-
 def latents(session: Session, of: Trained, sampler: str):
     """``eval.num_samples`` of every group on the host, or None if they cannot be had.
 
@@ -135,8 +159,7 @@ def latents(session: Session, of: Trained, sampler: str):
         of.model, of.params, images, of.hparams, **over_images(session)
     )
     together = np.concatenate([latent.z for latent in drawn], axis=1)
-    with foreseen():
-        fitted = mixture.fit(together, session.config.eval.mixture_components, SEED)
+    fitted = mixture.fit(together, session.config.eval.mixture_components, SEED)
     if not fitted.converged:
         LOGGER.warning("the mixture fitted to the latents had not converged")
     ends = np.cumsum([latent.z.shape[1] for latent in drawn])[:-1]
@@ -153,13 +176,18 @@ def decoded(session: Session, of: Trained, zs):
     )
 
 
-def recons_of(session: Session, of: Trained):
-    """Reconstructions of the test images, from one draw of their latents."""
-    images = session.job.dataset.test.images[: session.config.eval.num_samples]
+def recons_of(session: Session, of: Trained, images: np.ndarray):
+    """Reconstructions of images, from one draw of their latents."""
     drawn = evaluate.draw_latents(
         of.model, of.params, images, of.hparams, **over_images(session)
     )
     return decoded(session, of, tuple(latent.z for latent in drawn))
+
+
+def some_of(images: np.ndarray, num: int) -> np.ndarray:
+    """All of them, or as many at random: the first ones may be of another kind."""
+    rows = np.random.default_rng(SEED).permutation(len(images))[:num]
+    return images[np.sort(rows)]
 
 
 def over_images(session: Session) -> dict[str, Any]:
