@@ -81,13 +81,13 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
     if args.mode != "train" or args.config is None:
         saved = config_of_run(args.workdir)
     if args.config is None:
-        argv = [argv[0], f"--config={saved}", *argv[1:]]
+        args.config = saved
     elif not pathlib.Path(args.config.split(":")[0]).is_file():
         raise FileNotFoundError(
             f"--config: no such file: {args.config}; there are {available()}"
         )
 
-    argv = last_of_each(argv)
+    argv = [argv[0], f"--config={args.config}", *last_of_each(without_config(argv[1:]))]
     args = known_flags()
     config_flags.DEFINE_config_file("config", None, flag_values=args, sys_argv=argv)
     try:
@@ -99,6 +99,13 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
         raise ValueError(f"arguments: must all be flags, got {' '.join(extra)}")
     settings.check(config)
     return args, config
+
+
+def without_config(args: list[str]) -> list[str]:
+    """All but ``--config`` itself, which ml_collections wants once and first."""
+    named = [i for i, arg in enumerate(args) if re.fullmatch("--?config(=.*)?", arg)]
+    values = {i + 1 for i in named if "=" not in args[i]}
+    return [arg for i, arg in enumerate(args) if i not in values.union(named)]
 
 
 def last_of_each(argv: list[str]) -> list[str]:
@@ -122,7 +129,7 @@ def without_trace(error: Exception, argv: list[str]) -> str:
     head, found, trace = text.partition("Traceback (most recent call last):")
     if not found:
         return head
-    name = CONFIG.findall("\n".join(argv))[-1].split(":")[0]
+    name = CONFIG.findall("\n".join(argv))[0].split(":")[0]
     lines = re.findall(rf'File "[^"]*{re.escape(name)}", line (\d+)', trace)
     where = f"{name}, line {lines[-1]}" if lines else name
     reason = re.split(r"\n(?=\w)", trace.strip())[-1]  # its last part that is not code

@@ -41,7 +41,6 @@ def run(*args):
         (["--mode=eval", "--workdir=/no/such"], "there is no /no/such/config.json"),
         ([DIGITS, "--mode=eval"], "--workdir: must name a run for --mode=eval"),
         ([DIGITS, "--mode=eval", "--workdir=/no/such"], "there is no /no/such/config"),
-        (["--config.seed=3", DIGITS], "Found --config.seed=3 in argv before"),
         (["--config.seed=3"], "--config: must be given"),
     ],
 )
@@ -183,6 +182,15 @@ def test_the_config_can_be_shown_and_overridden(capsys):
     shown = capsys.readouterr().out
     assert "seed: 7" in shown
     assert "name: digits" in shown
+
+
+def test_the_config_may_stand_anywhere_and_the_last_counts(capsys):
+    first, last = DIGITS.replace("digits", "mnist"), DIGITS.partition("=")
+    seed, option = "--config.seed=9", [last[0], last[2]]
+    assert run("--print_config", seed, first, *option) == 0
+    assert {"exp_name: digits_mlp", "seed: 9"} < set(
+        capsys.readouterr().out.split("\n")
+    )
 
 
 def test_of_several_values_for_a_field_the_last_counts(capsys):
