@@ -17,7 +17,7 @@ from vae_jax.evaluate.batches import in_batches, of_each
 
 IMAGES_AT_ONCE = 50
 # Pixels that are decoded at once, 4 bytes each in every array of their size.
-PIXELS_AT_ONCE = 2**21
+PIXELS_AT_ONCE = 2**20
 
 
 class Importance(NamedTuple):
