@@ -146,6 +146,24 @@ def test_posterior_means_are_those_of_the_scaled_images(model, key, hparams, sca
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-4, atol=1e-5)
 
 
+def test_images_of_latents_are_their_means_whatever_the_batches(model, key, hparams):
+    params, zs = model.init(key), (np.random.default_rng(0).normal(size=(7, 2)),)
+    zs = (zs[0].astype(np.float32),)
+    found = evaluate.images_of(model, params, zs, hparams, batch_size=3, draw=False)
+    expected = evaluate.decode_means(model, params, zs, hparams)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)  # float32
+
+
+def test_images_may_be_draws(model, key, hparams):
+    params, zs = model.init(key), (np.zeros((2000, 2), np.float32),)
+    found = evaluate.images_of(model, params, zs, hparams, batch_size=500, draw=True)
+    mean = evaluate.decode_means(model, params, (zs[0][:1],), hparams)
+    assert set(np.unique(found)) == {0.0, 1.0}
+    # Standard errors of the share of 2000 draws, the largest of 30 pixels.
+    error = np.sqrt(mean * (1 - mean) / 2000)
+    assert (abs(found.mean(axis=0, keepdims=True) - mean) / error).max() < 4.5
+
+
 def test_active_units_are_those_whose_mean_varies_enough():
     signs = np.array([-1.0, 1.0] * 50)
     # Variances 0, 0.0081, 0.0121 and 1, about means that do not matter.

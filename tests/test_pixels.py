@@ -36,3 +36,23 @@ def test_binarized_pixels_are_white_as_often_as_they_are_grey(key):
 def test_black_and_white_pixels_stay_as_they_are(key):
     ends = jnp.tile(jnp.array([0.0, 1.0]), 5000).reshape(1, 100, 100, 1)
     np.testing.assert_array_equal(pixels.binarize(key, ends), ends)
+
+
+@pytest.mark.parametrize("scale", pixels.SCALES)
+def test_bytes_come_back_from_floats(scale):
+    images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    x = np.asarray(pixels.to_float(jnp.asarray(images), scale))
+    np.testing.assert_array_equal(pixels.to_bytes(x, scale), images)
+    assert pixels.to_bytes(images, scale) is images
+
+
+def test_bytes_are_rounded_and_cut_to_their_range():
+    x = np.array([-0.2, 0.4 / 255, 0.6 / 255, 1.7], np.float32).reshape(1, 2, 2, 1)
+    assert pixels.to_bytes(x, "unit").ravel().tolist() == [0, 0, 1, 255]
+
+
+def test_what_is_not_finite_has_no_bytes():
+    x = np.zeros((3, 2, 2, 1), np.float32)
+    x[1, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="must be finite, got 1 of 3 that are not"):
+        pixels.to_bytes(x, "unit")

@@ -55,6 +55,7 @@ def pictures(folder):
     means, labels = images(40, 5), np.arange(40) % 4
     drawing.latent_space(folder / "e.png", means, labels)
     drawing.curves(folder / "f.png", [epoch(1), epoch(2), epoch(2, "valid")])
+    drawing.kl_per_dimension(folder / "g.png", [[0.1, 2.0], [0.5]])
     return sorted(folder.iterdir())
 
 
@@ -254,7 +255,7 @@ def test_the_same_arrays_give_the_same_bytes_under_any_matplotlibrc(drawn, tmp_p
 
 
 def test_nothing_but_the_pictures_is_left_behind(drawn):
-    assert [p.name for p in drawn] == [f"{c}.png" for c in "abcdef"]
+    assert [p.name for p in drawn] == [f"{c}.png" for c in "abcdefg"]
 
 
 def test_a_failure_while_writing_keeps_the_old_file_and_leaves_no_other(
@@ -340,3 +341,32 @@ def test_bytes_are_refused_as_images(tmp_path):
 def test_tile_refuses_other_shapes_and_no_columns(shape, columns):
     with pytest.raises(ValueError, match="tile: must be"):
         drawing.tile(np.zeros(shape), columns)
+
+
+def colour(index):
+    return [int(drawing.COLOURS[index][i : i + 2], 16) for i in (1, 3, 5)]
+
+
+def test_the_bars_of_a_group_are_as_high_as_its_kl_and_sorted(tmp_path):
+    path = tmp_path / "a.png"
+    drawing.kl_per_dimension(path, [[1.0, 4.0, 2.0], [3.0]])
+    picture = read(path)
+    first = (picture == colour(0)).all(axis=-1)
+    heights = first.sum(axis=0)
+    bars = heights[heights > 12]  # the key's swatch is a few pixels high
+    runs = np.split(bars, np.flatnonzero(np.diff(bars)) + 1)
+    tall = [run[0] for run in runs if len(run) > 20]  # edges are blended
+    assert len(tall) == 3
+    # In pixels, each within one of four, two and one units
+    np.testing.assert_allclose(tall, np.array([4, 2, 1]) * tall[0] / 4, atol=1.5)
+    second = (picture == colour(1)).all(axis=-1).sum(axis=0)
+    # The key's swatch may be above the bar.
+    assert abs(np.median(second[second > 12]) - 0.75 * tall[0]) < 2
+
+
+def test_a_kl_that_is_not_finite_is_left_out_and_counted(tmp_path):
+    drawing.kl_per_dimension(tmp_path / "a.png", [[np.nan, 1.0]])
+    drawing.kl_per_dimension(tmp_path / "b.png", [[0.0, 1.0]])
+    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
+    with pytest.raises(ValueError, match="must each hold some values"):
+        drawing.kl_per_dimension(tmp_path / "c.png", [[1.0], []])
