@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vae_jax import evaluate, likelihoods, models, objectives, pixels
+from vae_jax.contracts import Trained
 
 SHAPE = (6, 5, 1)
 IMAGES = np.random.default_rng(0).integers(0, 256, (23, *SHAPE)).astype(np.uint8)
@@ -121,7 +122,7 @@ def test_bits_per_dim_of_a_mass_and_of_densities():
 def test_pictures_show_probabilities(model, key, hparams):
     params, x = model.init(key), jnp.asarray(IMAGES, jnp.float32) / 255
     (means,) = evaluate.posterior_means(
-        model, params, np.asarray(x), hparams, scale="unit", batch_size=10
+        Trained(model, params, hparams), np.asarray(x), scale="unit", batch_size=10
     )
     recons = evaluate.reconstruct(model, params, x, hparams)
     expected = jax.nn.sigmoid(model.decode(params, (jnp.asarray(means),), 1.0))
@@ -137,7 +138,7 @@ def test_pictures_show_probabilities(model, key, hparams):
 def test_posterior_means_are_those_of_the_scaled_images(model, key, hparams, scale):
     params = model.init(key)
     found = evaluate.posterior_means(
-        model, params, IMAGES, hparams, scale=scale, batch_size=10
+        Trained(model, params, hparams), IMAGES, scale=scale, batch_size=10
     )
     x = pixels.to_float(jnp.asarray(IMAGES), scale)
     expected = [latent.posterior.mean for latent in model.encode(params, x, None, 1.0)]
@@ -149,14 +150,18 @@ def test_posterior_means_are_those_of_the_scaled_images(model, key, hparams, sca
 def test_images_of_latents_are_their_means_whatever_the_batches(model, key, hparams):
     params, zs = model.init(key), (np.random.default_rng(0).normal(size=(7, 2)),)
     zs = (zs[0].astype(np.float32),)
-    found = evaluate.images_of(model, params, zs, hparams, batch_size=3, draw=False)
+    found = evaluate.images_of(
+        Trained(model, params, hparams), zs, batch_size=3, draw=False
+    )
     expected = evaluate.decode_means(model, params, zs, hparams)
     np.testing.assert_allclose(found, expected, rtol=1e-5)  # float32
 
 
 def test_images_may_be_draws(model, key, hparams):
     params, zs = model.init(key), (np.zeros((2000, 2), np.float32),)
-    found = evaluate.images_of(model, params, zs, hparams, batch_size=500, draw=True)
+    found = evaluate.images_of(
+        Trained(model, params, hparams), zs, batch_size=500, draw=True
+    )
     mean = evaluate.decode_means(model, params, (zs[0][:1],), hparams)
     assert set(np.unique(found)) == {0.0, 1.0}
     # Standard errors of the share of 2000 draws, the largest of 30 pixels.

@@ -9,7 +9,7 @@ import pytest
 from by_hand import params_of, stages
 
 from vae_jax import evaluate, likelihoods, losses, models
-from vae_jax.contracts import Latent, Normal
+from vae_jax.contracts import Latent, Normal, Trained
 from vae_jax.evaluate import latents as module
 
 SHAPE = (4, 4, 1)
@@ -29,7 +29,7 @@ def mlp():
 def test_one_group_has_no_ancestors_to_draw(hparams, key):
     model = mlp()
     params = params_of(model)
-    (found,) = evaluate.posteriors(model, params, IMAGES, hparams, **SIZES)
+    (found,) = evaluate.posteriors(Trained(model, params, hparams), IMAGES, **SIZES)
     (latent,) = model.encode(params, jnp.asarray(IMAGES), None, 1.0)
     # float32: another batch size may mean another order of sums
     np.testing.assert_allclose(found.mean, latent.posterior.mean, rtol=1e-5, atol=1e-6)
@@ -47,7 +47,7 @@ def test_one_group_has_no_ancestors_to_draw(hparams, key):
 def test_a_finer_group_is_a_mean_over_draws_of_the_coarser(hparams):
     model = stages("resprovae", SHAPE)[-1]
     params = params_of(model)
-    found = evaluate.posteriors(model, params, IMAGES, hparams, **SIZES)
+    found = evaluate.posteriors(Trained(model, params, hparams), IMAGES, **SIZES)
     assert len(found) == model.num_stages > 1
     row, expected = 5, []
     key = jax.random.fold_in(jax.random.key(evaluate.KEY), row)
@@ -143,7 +143,7 @@ def test_draws_have_the_posterior_they_came_from(hparams):
     params = params_of(model)
     images = np.repeat(IMAGES[:1], 2000, axis=0)
     (latent,) = evaluate.draw_latents(
-        model, params, images, hparams, scale="unit", batch_size=500
+        Trained(model, params, hparams), images, scale="unit", batch_size=500
     )
     standard = (latent.z - latent.posterior.mean) * np.exp(-latent.posterior.logvar / 2)
     assert latent.z.shape == (2000, 3)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from vae_jax import evaluate, likelihoods, models, plots
+from vae_jax.contracts import Trained
 from vae_jax.plots import drawing
 
 ROWS = [{"epoch": 1, "split": "train", "elbo": -3.0, "recon": 2.0, "kl": 1.0}]
@@ -24,7 +25,7 @@ def setup(key, z_dim, shape=(8, 8, 1)):
 def of_run(folder, key, hparams, z_dim, labels=None, **changes):
     model, params, x = setup(key, z_dim, **changes)
     groups = evaluate.posterior_means(
-        model, params, np.asarray(x), hparams, scale="unit", batch_size=50
+        Trained(model, params, hparams), np.asarray(x), scale="unit", batch_size=50
     )
     subject = plots.Subject(model, params, hparams, x, labels)
     kls = [[1.5] * z_dim]

@@ -108,6 +108,14 @@ Objective = Callable[..., tuple[Float[Array, " B"], dict[str, Float[Array, " B"]
 Schedule = Callable[..., Hparams]
 
 
+class Trained(NamedTuple):
+    """A model with the parameters and numbers at which it is evaluated."""
+
+    model: Model
+    params: Params
+    hparams: Hparams
+
+
 class Extractor(NamedTuple):
     """A fixed function from images to vectors, and which one it is."""
 

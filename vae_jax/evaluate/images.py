@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from vae_jax.contracts import Hparams, Model, Params
+from vae_jax.contracts import Hparams, Model, Params, Trained
 from vae_jax.evaluate.batches import KEY, in_batches
 
 
@@ -39,10 +39,8 @@ def sample_means(
 
 
 def images_of(
-    model: Model,
-    params: Params,
+    of: Trained,
     zs: tuple[Float[np.ndarray, "N Z"], ...],
-    hparams: Hparams,
     *,
     batch_size: int,
     draw: bool,
@@ -50,11 +48,11 @@ def images_of(
     """Images of any number of latents on the host: E[x|z], or a draw from p(x|z)."""
     ends = list(itertools.accumulate(z.shape[1] for z in zs))
 
-    def of(batch, rows):
+    def images(batch, rows):
         parts = tuple(jnp.split(batch, ends[:-1], axis=1))
-        return _images_of(model, draw, params, parts, rows, hparams)
+        return _images_of(of.model, draw, of.params, parts, rows, of.hparams)
 
-    return in_batches(of, np.concatenate(zs, axis=1), batch_size)
+    return in_batches(images, np.concatenate(zs, axis=1), batch_size)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

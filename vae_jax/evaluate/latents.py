@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vae_jax import losses, pixels
-from vae_jax.contracts import Hparams, Latent, Model, Normal, Params
+from vae_jax.contracts import Latent, Normal, Trained
 from vae_jax.evaluate.batches import in_batches, of_each
 
 ACTIVE = 0.01  # variance of the posterior mean over images, above which a unit counts
@@ -33,21 +33,15 @@ class Decomposition(NamedTuple):
 
 
 def posterior_means(
-    model: Model,
-    params: Params,
-    images: np.ndarray,
-    hparams: Hparams,
-    *,
-    scale: str,
-    batch_size: int,
+    of: Trained, images: np.ndarray, *, scale: str, batch_size: int
 ) -> tuple[Float[np.ndarray, "N Z"], ...]:
     """The mean of every group given the means of its ancestors: no draw at all."""
 
-    def of(batch, rows):
+    def means(batch, rows):
         del rows
-        return _posterior_means(model, scale, params, batch, hparams)
+        return _posterior_means(of.model, scale, of.params, batch, of.hparams)
 
-    return in_batches(of, images, batch_size)
+    return in_batches(means, images, batch_size)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -57,23 +51,17 @@ def _posterior_means(model, scale, params, images, hparams):
 
 
 def posteriors(
-    model: Model,
-    params: Params,
-    images: np.ndarray,
-    hparams: Hparams,
-    *,
-    scale: str,
-    batch_size: int,
+    of: Trained, images: np.ndarray, *, scale: str, batch_size: int
 ) -> tuple[Posteriors, ...]:
     """Those of every group of latents, for images that may lie on the host.
 
     With one group they do not depend on any draw.
     """
 
-    def of(batch, rows):
-        return _posteriors(model, scale, params, batch, rows, hparams)
+    def found(batch, rows):
+        return _posteriors(of.model, scale, of.params, batch, rows, of.hparams)
 
-    return in_batches(of, images, batch_size)
+    return in_batches(found, images, batch_size)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -107,20 +95,14 @@ def active_units(means: Float[np.ndarray, "N Z"]) -> int:
 
 
 def draw_latents(
-    model: Model,
-    params: Params,
-    images: np.ndarray,
-    hparams: Hparams,
-    *,
-    scale: str,
-    batch_size: int,
+    of: Trained, images: np.ndarray, *, scale: str, batch_size: int
 ) -> tuple[Latent, ...]:
     """One draw of every group of latents for every image, ``[N, Z]`` on the host."""
 
-    def of(batch, rows):
-        return _draw(model, scale, params, batch, rows, hparams)
+    def drawn(batch, rows):
+        return _draw(of.model, scale, of.params, batch, rows, of.hparams)
 
-    return in_batches(of, images, batch_size)
+    return in_batches(drawn, images, batch_size)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -4,6 +4,7 @@ import jax
 
 from vae_jax import evaluate, experiment, pixels, plots, report, train
 from vae_jax.assembly import Phase
+from vae_jax.contracts import Trained
 from vae_jax.run import measures
 from vae_jax.run.session import Refused, Session, foreseen
 from vae_jax.train import TrainState
@@ -31,15 +32,11 @@ def finish(
     state, which = chosen(session, state, stage)
     step, images = int(state.step), job.dataset.test.images
     phase = job.phase_of(step)
-    of = measures.Trained(
-        phase.model, train.shown_params(state), phase.hparams_at(step)
-    )
+    of = Trained(phase.model, train.shown_params(state), phase.hparams_at(step))
     over_images = measures.over_images(session)
-    means = evaluate.posterior_means(
-        of.model, of.params, images[:PICTURED], of.hparams, **over_images
-    )
+    means = evaluate.posterior_means(of, images[:PICTURED], **over_images)
     seen = images if len(means) == 1 else images[:DRAWN]
-    groups = evaluate.posteriors(of.model, of.params, seen, of.hparams, **over_images)
+    groups = evaluate.posteriors(of, seen, **over_images)
     terms = phase.terms(of.params, images, of.hparams)
     found = {
         "split": "test",

@@ -1,6 +1,6 @@
 """What ``--mode=eval`` measures beyond the terms of the bound."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ from vae_jax import (
     quality,
     report,
 )
-from vae_jax.contracts import Extractor, Hparams, Model, Params
+from vae_jax.contracts import Extractor, Trained
 from vae_jax.run.session import Session, foreseen
 
 LOGGER = experiment.LOGGER
@@ -24,14 +24,6 @@ SAMPLERS = {
     "mixture": "samples from a Gaussian mixture fitted to the aggregated posterior",
 }
 SEED = 0  # of samples and of what is fitted to latents: the same for every run
-
-
-class Trained(NamedTuple):
-    """A model with the parameters that are to be evaluated."""
-
-    model: Model
-    params: Params
-    hparams: Hparams
 
 
 def beyond_the_bound(session: Session, of: Trained) -> dict[str, Any]:
@@ -88,9 +80,7 @@ def importance(session: Session, of: Trained) -> dict[str, Any]:
 def parts_of_kl(session: Session, of: Trained) -> dict[str, Any]:
     """Numbers of the KL's decomposition for the first group of latents."""
     images = session.job.dataset.test.images
-    first, *others = evaluate.draw_latents(
-        of.model, of.params, images, of.hparams, **over_images(session)
-    )
+    first, *others = evaluate.draw_latents(of, images, **over_images(session))
     return report.parts_of_kl(evaluate.decompose_kl(first), bool(others))
 
 
@@ -155,9 +145,7 @@ def latents(session: Session, of: Trained, sampler: str):
         LOGGER.warning("No samples from a mixture: it needs %s", mixture.INSTALL)
         return None
     images = session.job.dataset.train.images[: session.config.eval.mixture_images]
-    drawn = evaluate.draw_latents(
-        of.model, of.params, images, of.hparams, **over_images(session)
-    )
+    drawn = evaluate.draw_latents(of, images, **over_images(session))
     together = np.concatenate([latent.z for latent in drawn], axis=1)
     fitted = mixture.fit(together, session.config.eval.mixture_components, SEED)
     if not fitted.converged:
@@ -170,17 +158,13 @@ def decoded(session: Session, of: Trained, zs):
     """Images of latents, as ``eval.pixels`` says."""
     options = session.config.eval
     return evaluate.images_of(
-        *(of.model, of.params, zs, of.hparams),
-        batch_size=options.batch_size,
-        draw=options.pixels == "draw",
+        of, zs, batch_size=options.batch_size, draw=options.pixels == "draw"
     )
 
 
 def recons_of(session: Session, of: Trained, images: np.ndarray):
     """Reconstructions of images, from one draw of their latents."""
-    drawn = evaluate.draw_latents(
-        of.model, of.params, images, of.hparams, **over_images(session)
-    )
+    drawn = evaluate.draw_latents(of, images, **over_images(session))
     return decoded(session, of, tuple(latent.z for latent in drawn))
 
 
