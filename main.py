@@ -1,10 +1,11 @@
-"""Trains, evaluates and samples variational autoencoders.
+"""Trains, evaluates, samples and compares variational autoencoders.
 
   python main.py --config=configs/mnist_cnn.py              train, then evaluate
   python main.py --config=... --config.loss.beta=4          change any field
   python main.py --config=... --workdir=RUN                 in RUN; resumes there
   python main.py --mode=eval --workdir=RUN                  evaluate a run again
   python main.py --mode=sample --workdir=RUN --num=64       means of new images
+  python main.py --mode=compare --workdirs=RUN1,RUN2        runs in one table
   python main.py --config=... --print_config                show every field
 
 The fields and what they may be: configs/base.py.
@@ -25,7 +26,8 @@ from vae_jax import settings
 ROOT = pathlib.Path(__file__).parent
 FIELD = re.compile(r"^--?(?:no)?config\.([^=\s]*)", re.MULTILINE)
 CONFIG = re.compile(r"^--?config(?:=|\n)(.*)", re.MULTILINE)
-MODES = ("train", "eval", "sample")
+MODES = ("train", "eval", "sample", "compare")
+OF_COMPARING = ("workdirs", "out")
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
@@ -42,7 +44,7 @@ def main(argv: list[str]) -> int:
     if args.print_config:
         print(config)
         return 0
-    if config.train.deterministic:  # read by XLA when JAX is first imported
+    if config and config.train.deterministic:  # read by XLA when JAX is first imported
         known = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{known} {DETERMINISTIC}".strip()
 
@@ -55,12 +57,14 @@ def main(argv: list[str]) -> int:
         num=args.num,
         sample_seed=args.sample_seed,
         stage=args.stage,
+        workdirs=args.workdirs,
+        out=args.out,
         command=argv,
     )
 
 
 def parse(argv: list[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
-    """The flags, and the checked config: none if only help is wanted.
+    """The flags, and the checked config: none for help and to compare runs.
 
     Raises:
         flags.Error: if a flag is unknown or malformed.
@@ -69,15 +73,15 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
     """
     args = known_flags()
     flags.DEFINE_string("config", None, "config file", flag_values=args)
-    args([arg for arg in argv if not FIELD.match(arg)])
+    rest = args([arg for arg in argv if not FIELD.match(arg)])[1:]
     if args.help:
+        return args, None
+    if args.mode == "compare":
+        check_comparing(args, [arg for arg in argv if FIELD.match(arg)], rest)
         return args, None
     for field in FIELD.findall("\n".join(argv)):
         settings.check_field(field)
-    if args.stage is not None and args.mode == "train":
-        raise ValueError("--stage: is for --mode=eval and --mode=sample")
-    if args.mode != "train" and args.workdir is None:
-        raise ValueError(f"--workdir: must name a run for --mode={args.mode}")
+    check_one_run(args)
     if args.mode != "train" or args.config is None:
         saved = config_of_run(args.workdir)
     if args.config is None:
@@ -106,6 +110,44 @@ def without_config(args: list[str]) -> list[str]:
     named = [i for i, arg in enumerate(args) if re.fullmatch("--?config(=.*)?", arg)]
     values = {i + 1 for i in named if "=" not in args[i]}
     return [arg for i, arg in enumerate(args) if i not in values.union(named)]
+
+
+def check_one_run(args: flags.FlagValues) -> None:
+    """Accepts the flags of a mode that works on one run.
+
+    Raises:
+        ValueError: if one of them belongs to another mode, or no run is named.
+    """
+    for flag in OF_COMPARING:
+        if args[flag].present:
+            raise ValueError(f"--{flag}: is for --mode=compare")
+    if args.stage is not None and args.mode == "train":
+        raise ValueError("--stage: is for --mode=eval and --mode=sample")
+    if args.mode != "train" and args.workdir is None:
+        raise ValueError(f"--workdir: must name a run for --mode={args.mode}")
+
+
+def check_comparing(args: flags.FlagValues, fields: list[str], rest: list[str]) -> None:
+    """Accepts the flags of ``--mode=compare``.
+
+    Raises:
+        ValueError: if there are others, or fewer than two runs are named.
+    """
+    given = [f"--{flag}" for flag in args if args[flag].present] + fields
+    allowed = {"--mode", *(f"--{flag}" for flag in OF_COMPARING)}
+    for flag in given:
+        if flag not in allowed:
+            raise ValueError(
+                f"{flag}: is not for --mode=compare, which takes --workdirs and --out"
+            )
+    if rest:
+        raise ValueError(f"arguments: must all be flags, got {' '.join(rest)}")
+    workdirs = args.workdirs or []
+    if len(workdirs) < 2 or not all(workdirs):
+        raise ValueError(
+            "--workdirs: must name two runs or more, as in RUN1,RUN2, "
+            f"got {', '.join(map(repr, workdirs)) or 'none'}"
+        )
 
 
 def last_of_each(argv: list[str]) -> list[str]:
@@ -151,6 +193,15 @@ def known_flags() -> flags.FlagValues:
     )
     flags.DEFINE_integer(
         "stage", None, "eval, sample: a finished stage instead of the end", 0, **define
+    )
+    flags.DEFINE_list(
+        "workdirs",
+        None,
+        "compare: two runs or more; one with a comma in its name in double quotes",
+        **define,
+    )
+    flags.DEFINE_string(
+        "out", ".", "compare: folder for comparison.md and comparison.csv", **define
     )
     flags.DEFINE_bool("print_config", False, "print the config and exit", **define)
     flags.DEFINE_bool("help", False, "print this and exit", short_name="h", **define)

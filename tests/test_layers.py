@@ -22,6 +22,7 @@ LAYERS = [
     {
         "assembly",
         "checkpoint",
+        "comparison",
         "experiment",
         "extractors",
         "pacing",

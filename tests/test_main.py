@@ -1,5 +1,6 @@
 """The command line: what a user types, and what is said when it makes no sense."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 import main
 
 DIGITS = "--config=configs/digits_mlp.py"
+COMPARE = ["--mode=compare", "--workdirs=/no/such,/no/other"]
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +33,12 @@ def run(*args):
         (["--config=main.py"], "has no attribute 'get_config'"),
         (["--config"], "Missing value for flag --config"),
         (["--confg=x"], "Unknown command line flag 'confg'. Did you mean: config ?"),
-        ([DIGITS, "--workdri=x"], "Did you mean: workdir ?"),
+        ([DIGITS, "--workdri=x"], "Did you mean: workdir, workdirs ?"),
         ([DIGITS, "extra", "more"], "arguments: must all be flags, got extra more"),
-        ([DIGITS, "--mode=trian"], "value should be one of <train|eval|sample>"),
+        (
+            [DIGITS, "--mode=trian"],
+            "value should be one of <train|eval|sample|compare>",
+        ),
         ([DIGITS, "--num=0", "--mode=sample"], "--num=0: 0 is not a positive integer"),
         ([DIGITS, "--stage=1"], "--stage: is for --mode=eval and --mode=sample"),
         (["--mode=eval"], "--workdir: must name a run for --mode=eval"),
@@ -41,6 +46,21 @@ def run(*args):
         (["--mode=eval", "--workdir=/no/such"], "there is no /no/such/config.json"),
         ([DIGITS, "--mode=eval"], "--workdir: must name a run for --mode=eval"),
         ([DIGITS, "--mode=eval", "--workdir=/no/such"], "there is no /no/such/config"),
+        (["--mode=compare"], "--workdirs: must name two runs or more, as in RUN1,RUN2"),
+        (["--mode=compare", "--workdirs=a"], "as in RUN1,RUN2, got 'a'"),
+        (["--mode=compare", "--workdirs=a,"], "as in RUN1,RUN2, got 'a', ''"),
+        (["--mode=compare", "--workdirs=a,", "b"], "must all be flags, got b"),
+        (
+            [*COMPARE, "--workdir=a"],
+            "--workdir: is not for --mode=compare, which takes",
+        ),
+        ([*COMPARE, DIGITS], "--config: is not for --mode=compare, which takes"),
+        ([*COMPARE, "--config.seed=3"], "--config.seed=3: is not for --mode=compare"),
+        ([*COMPARE, "--num=3"], "--num: is not for --mode=compare, which takes"),
+        ([*COMPARE, "--print_config"], "--print_config: is not for --mode=compare"),
+        (COMPARE, "--workdirs: must name runs, but there is no /no/such/config.json"),
+        ([DIGITS, "--workdirs=a,b"], "--workdirs: is for --mode=compare"),
+        ([DIGITS, "--out=a"], "--out: is for --mode=compare"),
         (["--config.seed=3"], "--config: must be given"),
     ],
 )
@@ -208,6 +228,8 @@ def test_help_shows_commands_and_flags(capsys):
     shown = capsys.readouterr().out
     for part in ("python main.py --config=configs/mnist_cnn.py", "--workdir", "--num"):
         assert part in shown
+    assert "python main.py --mode=compare --workdirs=RUN1,RUN2" in shown
+    assert "--out: compare: folder for comparison.md and comparison.csv" in shown
 
 
 def test_help_and_mistakes_are_answered_without_importing_jax():
@@ -218,6 +240,7 @@ def test_help_and_mistakes_are_answered_without_importing_jax():
         ["--help"],
         [DIGITS, "--config.model.z_dim=0"],
         [DIGITS, "--print_config"],
+        ["--mode=compare", "--workdirs=a"],
     ):
         done = subprocess.run(
             [sys.executable, "-c", code, *args],
@@ -238,3 +261,69 @@ def test_deterministic_training_sets_its_flag_before_jax_is_imported(monkeypatch
         "--xla_cpu_enable_fast_math=false",
         "--xla_gpu_deterministic_ops=true",
     ]
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two run directories as evaluation leaves them; one has a comma in its name."""
+    elbo = {"value": -24.0, "standard_error": 0.5, "n": 297, "unit": "nats per image"}
+    found = {
+        "split": "test",
+        "checkpoint": "best",
+        "epoch": 3,
+        "trained_epochs": 3,
+        "bound_kind": "cross_entropy",
+        "data": {"name": "digits", "test": 297, "image_shape": [8, 8, 1]},
+        "numbers": {"elbo": elbo},
+    }
+    folders = tmp_path / "one", tmp_path / "two, better"
+    for folder in folders:
+        folder.mkdir()
+        (folder / "config.json").write_text('{"model": {"name": "mlp"}}')
+        (folder / "eval.json").write_text(json.dumps(found))
+        found["numbers"]["elbo"] = elbo | {"value": -23.0}
+    return folders
+
+
+def test_runs_are_compared_on_the_console_and_in_two_files(
+    runs, tmp_path, monkeypatch, capsys
+):
+    one, two = runs
+    monkeypatch.chdir(tmp_path)
+    assert run("--mode=compare", f'--workdirs={one},"{two}"') == 0
+    shown = capsys.readouterr().out
+    assert "| elbo (nats per image) | -24.00 +- 0.50 | **-23.00 +- 0.50** |" in shown
+    paths = [tmp_path / f"comparison.{kind}" for kind in ("md", "csv")]
+    assert shown.endswith(f"written: {paths[0]} and {paths[1]}\n")
+    assert "| two, better | mlp " in paths[0].read_text()
+    lines = paths[1].read_text().splitlines()
+    assert lines[2] == '"two, better",mlp,,3,best,-23.0,0.5'
+    assert not list(one.glob("*.log"))
+    assert run("--mode=compare", f'--workdirs={one},"{two}"', "--out=there") == 0
+    assert (tmp_path / "there" / "comparison.md").is_file()
+
+
+def test_a_run_without_evaluation_is_refused_with_the_command_that_makes_it(
+    runs, tmp_path, capsys
+):
+    one, two = runs
+    (two / "eval.json").unlink()
+    out = f"--out={tmp_path / 'out'}"
+    assert run("--mode=compare", f'--workdirs={one},"{two}"', out) == 2
+    err = capsys.readouterr().err
+    assert f"must name evaluated runs, but there is no {two}/eval.json; to make" in err
+    assert f"python main.py --mode=eval --workdir='{two}'\n" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_runs_that_cannot_be_compared_are_refused(runs, tmp_path, capsys):
+    one, two = runs
+    out = f"--out={tmp_path / 'out'}"
+    assert run("--mode=compare", f"--workdirs={one},{one}/", out) == 2
+    assert "--workdirs: must all be different runs, got" in capsys.readouterr().err
+    text = (two / "eval.json").read_text()
+    (two / "eval.json").write_text(text.replace("cross_entropy", "density"))
+    assert run("--mode=compare", f'--workdirs={one},"{two}"', out) == 2
+    err = capsys.readouterr().err
+    assert "bound_kind: cross_entropy in one; density in two, better" in err
+    assert not (tmp_path / "out").exists()

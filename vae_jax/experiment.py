@@ -112,11 +112,16 @@ def finished(workdir: str | None, epochs: int) -> dict[str, Any] | None:
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:
+    """Writes a JSON file as ``write_text`` does; NaN and infinity become null."""
+    text = json.dumps(_without_nan(content), indent=2, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
     """Writes under another name and renames, so that ``path`` is never half a file."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        text = json.dumps(_without_nan(content), indent=2, allow_nan=False)
-        temporary.write_text(text + "\n")
+        temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

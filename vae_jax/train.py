@@ -78,6 +78,11 @@ def start_epoch(state: TrainState) -> TrainState:
     return state._replace(sums=empty[0], good_steps=empty[1])
 
 
+def count(params: Params) -> int:
+    """Numbers in a tree of parameters."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
 def shown_params(state: TrainState) -> Params:
     """The parameters to evaluate, picture and keep: the averaged ones if there are."""
     return state.params if state.ema is None else state.ema

@@ -1,4 +1,4 @@
-"""What a command does: training, evaluation, sampling."""
+"""What a command does: training, evaluation, sampling, comparing."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from absl import logging as absl_logging
 from ml_collections import ConfigDict
 
 from vae_jax import assembly, evaluate, experiment, plots, report, tensorboard, train
-from vae_jax.run import final, training
+from vae_jax.run import comparing, final, training
 from vae_jax.run.session import (
     Refused,
     Stopped,
@@ -23,17 +23,25 @@ from vae_jax.run.session import (
 LOGGER = experiment.LOGGER
 
 
-def run(mode: str, config: ConfigDict, workdir: str | None, **options: Any) -> int:
+def run(
+    mode: str, config: ConfigDict | None, workdir: str | None, **options: Any
+) -> int:
     """Carries out one command and returns its exit code.
 
     Args:
-        mode: ``train``, ``eval`` or ``sample``.
-        config: complete and checked.
+        mode: ``train``, ``eval``, ``sample`` or ``compare``.
+        config: complete and checked; None to compare runs, which have their own.
         workdir: the run directory; if None, training makes one.
-        **options: ``command``, the command line; ``num``, ``sample_seed``, ``stage``.
+        **options: ``command``, the command line; ``num``, ``sample_seed``, ``stage``,
+            ``workdirs``, ``out``.
     """
     absl_logging.set_verbosity(absl_logging.WARNING)  # orbax says a lot under INFO
-    modes = {"train": run_training, "eval": run_evaluation, "sample": run_sampling}
+    modes = {
+        "train": run_training,
+        "eval": run_evaluation,
+        "sample": run_sampling,
+        "compare": run_comparison,
+    }
     with experiment.logs() as log:
         try:
             modes[mode](config, workdir, log, **options)
@@ -95,3 +103,9 @@ def run_sampling(config, workdir, log, num, sample_seed, stage, **_) -> None:
         plots.samples(path.with_suffix(".png"), np.asarray(images))
         np.save(path.with_suffix(".npy"), np.clip(images, 0, 1))
         LOGGER.info("%d samples of step %d: %s.png and .npy", num, state.step, path)
+
+
+def run_comparison(config, workdir, log, workdirs, out, **_) -> None:
+    """Shows several evaluated runs in one table, and writes it."""
+    del config, workdir, log
+    comparing.compare(workdirs, out)

@@ -45,6 +45,7 @@ def finish(
         "epoch": phase.stage.epochs_done(step),
         "trained_epochs": trained_epochs,
         **phase.place_at(step),
+        "parameters": train.count(of.params),
         "data": report.source(job.dataset),
         "bound_kind": report.bound_kind(of.model, images),
         "numbers": {

@@ -19,10 +19,6 @@ from vae_jax.contracts import Extractor, Trained
 from vae_jax.run.session import Session, foreseen
 
 LOGGER = experiment.LOGGER
-SAMPLERS = {
-    "prior": "samples from the prior",
-    "mixture": "samples from a Gaussian mixture fitted to the aggregated posterior",
-}
 SEED = 0  # of samples and of what is fitted to latents: the same for every run
 
 
@@ -123,13 +119,25 @@ def samples(session: Session, of: Trained, extractor: Extractor) -> dict[str, An
             continue
         fake = features(decoded(session, of, zs))
         found[sampler] = quality.comparison(
-            extractor, real, fake, SAMPLERS[sampler], config.eval.fd_infinity
+            extractor, real, fake, described(session, sampler), config.eval.fd_infinity
         )
     warning = quality.too_few(extractor, real)
     if warning:
         LOGGER.warning("%s", warning)
         found["protocol"]["warning"] = warning
     return found
+
+
+def described(session: Session, sampler: str) -> str:
+    """Where samples come from, with all that their distances depend on."""
+    if sampler == "prior":
+        return "samples from the prior"
+    options = session.config.eval
+    num = min(options.mixture_images, len(session.job.dataset.train.images))
+    return (
+        f"samples from a mixture of {options.mixture_components} Gaussians fitted to "
+        f"the latents of {num} training images"
+    )
 
 
 def latents(session: Session, of: Trained, sampler: str):

@@ -73,8 +73,7 @@ def restore_or_begin(session: Session) -> TrainState:
         state = session.saved.restore_latest(shapes, repair=True)
     if state is None:
         state = job.initial_state()
-        sizes = [leaf.size for leaf in jax.tree.leaves(state.params)]
-        LOGGER.info("%s parameters", f"{sum(sizes):,}")
+        LOGGER.info("%s parameters", f"{train.count(state.params):,}")
     else:
         LOGGER.info("going on from step %d", state.step)
     experiment.drop_rows_after(session.folder, int(state.step))

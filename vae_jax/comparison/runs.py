@@ -1,0 +1,125 @@
+"""One run as far as comparing needs it, and what to call it beside others."""
+
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from vae_jax import settings
+
+Number = dict[str, Any]  # one entry of eval.json: value, unit, how it was got
+BOUNDS = ("elbo", "recon", "kl", "bits_per_dim", "iw_bound", "iw_bits_per_dim")
+SECTIONS = ("floor", "reconstruction", "prior", "mixture")  # of eval.json's samples
+NEEDED = {
+    "split": str,
+    "checkpoint": str,
+    "epoch": int,
+    "trained_epochs": int,
+    "bound_kind": str,
+    "data.name": str,
+    "data.image_shape": list,
+    "data.test": int,
+    "numbers.elbo.value": (int, float, type(None)),
+}
+
+
+class Run(NamedTuple):
+    """What the files of one run directory say."""
+
+    folder: pathlib.Path
+    evaluation: dict[str, Any]  # eval.json
+    config: dict[str, Any]  # config.json, flat: dotted field to value
+    digests: dict[str, str]  # data.json; empty where there is none
+
+    def numbers(self) -> Iterator[tuple[str, str, Number]]:
+        """Section, "" for those of the bound, name and number, in their order."""
+        for name, number in self.evaluation["numbers"].items():
+            yield "", name, number
+        samples = self.evaluation.get("samples", {})
+        for section in SECTIONS:
+            for name, number in samples.get(section, {}).items():
+                yield section, name, number
+
+
+def run_of(folder: pathlib.Path, evaluation: Any, config: Any, digests: Any) -> Run:
+    """A run from its parsed ``eval.json``, ``config.json`` and ``data.json``.
+
+    Raises:
+        ValueError: if one of them is not what this project writes.
+    """
+    for name, content in {"config": config, "data": digests}.items():
+        if not isinstance(content, dict):
+            raise ValueError(f"{folder / name}.json: must be a JSON object")
+    run = Run(folder, evaluation, dict(settings.flatten(config)), digests)
+    if not isinstance(run.config.get("model.name"), str):
+        raise ValueError(
+            f"{folder / 'config.json'}: must be the config of a run, got no model.name"
+        )
+    wrong = _first_wrong(run)
+    if wrong:
+        raise ValueError(
+            f"{folder / 'eval.json'}: must be what --mode=eval writes, got {wrong}"
+        )
+    return run
+
+
+def _first_wrong(run: Run) -> str | None:
+    """What of the evaluation is not as later code takes it to be."""
+    for field, kind in NEEDED.items():
+        value = run.evaluation
+        for key in field.split("."):
+            if not isinstance(value, dict) or key not in value:
+                return f"no {field}"
+            value = value[key]
+        if not isinstance(value, kind):
+            return f"{field} = {value!r}"
+    shape = run.evaluation["data"]["image_shape"]
+    for name, sides in {
+        "data.image_shape": shape,
+        "resolution": run.evaluation.get("resolution", shape),
+    }.items():
+        if not (isinstance(sides, list) and all(isinstance(n, int) for n in sides)):
+            return f"{name} = {sides!r}"
+    samples = run.evaluation.get("samples", {"protocol": {}})
+    if not isinstance(samples, dict) or "protocol" not in samples:
+        return "samples without a protocol"
+    for part, content in samples.items():
+        if not isinstance(content, dict):
+            return f"samples.{part} = {content!r}"
+    for section, name, number in run.numbers():
+        where = f"{section} {name}".strip()
+        if not isinstance(number, dict) or not {"value", "unit"} <= number.keys():
+            return f"{where} without value and unit"
+        for part in (number["value"], number.get("standard_error")):
+            if not isinstance(part, int | float | None):
+                return f"{where} = {part!r}"
+    return None
+
+
+def labels(folders: Sequence[pathlib.Path]) -> list[str]:
+    """Of every path, as few of its last parts as no other path ends in.
+
+    What cannot be printed in a line is escaped.
+
+    Raises:
+        ValueError: if two of them are the same folder.
+    """
+    for i, folder in enumerate(folders):
+        for other in folders[:i]:
+            if folder.resolve() == other.resolve():
+                raise ValueError(
+                    "--workdirs: must all be different runs, got the same one as "
+                    f"{other} and {folder}"
+                )
+    paths = [pathlib.Path(os.path.abspath(folder)).parts for folder in folders]
+    found = []
+    for parts in paths:
+        count = 1
+        while sum(other[-count:] == parts[-count:] for other in paths) > 1:
+            count += 1
+        found.append(_printable(str(pathlib.Path(*parts[-count:]))))
+    return found
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
