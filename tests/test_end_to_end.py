@@ -116,6 +116,7 @@ def test_a_run_leaves_what_the_readme_promises(whole):
         "environment.json",
         "metrics.jsonl",
         "eval.json",
+        "report.html",
         "checkpoints",
         "plots",
         "train.log",
@@ -126,6 +127,7 @@ def test_a_run_leaves_what_the_readme_promises(whole):
         "samples.png",
         "samples_0002.png",
         "curves.png",
+        "kl_per_dimension.png",
         "latent_space.png",
         "interpolations.png",
     }

@@ -24,6 +24,7 @@ LAYERS = [
         "checkpoint",
         "experiment",
         "extractors",
+        "html",
         "pacing",
         "plots",
         "progress",

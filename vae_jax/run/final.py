@@ -2,7 +2,7 @@
 
 import jax
 
-from vae_jax import evaluate, experiment, pixels, plots, report, train
+from vae_jax import evaluate, experiment, html, pixels, plots, report, train
 from vae_jax.assembly import Phase
 from vae_jax.run import measures
 from vae_jax.run.session import Refused, Session, foreseen
@@ -17,13 +17,13 @@ DRAWN = 2_000
 def finish(
     session: Session, state: TrainState, stage: int | None = None, full: bool = False
 ) -> None:
-    """Evaluates on the test images: ``eval.json``, a table, the pictures.
+    """Evaluates on the test images: ``eval.json``, a table, pictures, ``report.html``.
 
     Args:
         session: on the run.
         state: its newest.
-        stage: evaluate this finished one instead, and leave ``eval_stage<s>.json`` and
-            pictures in a folder of that name.
+        stage: evaluate this finished one instead, and leave ``eval_stage<s>.json``,
+            ``report_stage<s>.html`` and pictures in a folder of that name.
         full: measure also what takes longer.
     """
     config, job, folder, _ = session
@@ -71,6 +71,7 @@ def finish(
     subject = pictured(session, phase, of.params, step)
     kls, rows = found["kl_per_dimension"], experiment.read_rows(folder)
     plots.of_run(place, subject, means, kls, rows)
+    html.write(folder, suffix)
     LOGGER.info("run directory: %s", folder)
 
 
