@@ -48,7 +48,8 @@ TEXTS = {
 def shown(pictures: Mapping[str, bytes], *names: str) -> Html:
     """Those of ``names`` that there are, or nothing."""
     there = [_picture(name, pictures[name]) for name in names if name in pictures]
-    return element("div", *there, class_="pictures") if there else Html()
+    look = "pictures several" if len(there) > 1 else "pictures"
+    return element("div", *there, class_=look) if there else Html()
 
 
 def _picture(name: str, content: bytes) -> Html:

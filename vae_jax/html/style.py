@@ -2,7 +2,6 @@
 
 STYLE = """
 :root {
-  color-scheme: light dark;
   --paper: #fdfdfc; --card: #fff; --ink: #1c1e21; --faint: #5d636b;
   --line: #dfe1e4; --link: #0b5cad; --warn: #fff3d6;
 }
@@ -25,7 +24,7 @@ h2 {
   border-bottom: 1px solid var(--line);
 }
 h3 { font-size: 1.05rem; margin: 1.5rem 0 .5rem; }
-p { max-width: 44rem; margin: 0 0 .75rem; }
+p { max-width: 52rem; margin: 0 0 .75rem; }
 header p, footer, figcaption, small, summary { color: var(--faint); }
 code { font: .875em/1.4 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 a { color: var(--link); }
@@ -37,9 +36,10 @@ dl {
 dl div, .box, figure, details {
   background: var(--card); border: 1px solid var(--line); border-radius: .5rem;
 }
-dl div { padding: .75rem 1rem; }
+dl div { padding: .6rem .75rem; }
 dt { color: var(--faint); font-size: .875rem; }
-dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
+dd { margin: 0; font-size: clamp(1rem, .75rem + 1vw, 1.25rem); }
+dd { font-variant-numeric: tabular-nums; }
 small { display: block; font-size: .8125rem; font-weight: 400; }
 .box { overflow-x: auto; margin: 0 0 1rem; width: fit-content; max-width: 100%; }
 .warning { background: var(--warn); padding: .75rem 1rem; border-radius: .5rem; }
@@ -52,14 +52,15 @@ td { min-width: 7rem; }
 td.number { min-width: 0; white-space: nowrap; }
 td:last-child:not(.number) { min-width: 15rem; }
 thead th { color: var(--faint); font-size: .8125rem; vertical-align: bottom; }
-tbody th {
-  position: sticky; left: 0; background: var(--card);
-  font-weight: 500; white-space: nowrap;
+tbody th { font-weight: 500; white-space: nowrap; }
+@media (min-width: 40rem) {
+  tbody th { position: sticky; left: 0; background: var(--card); }
 }
+th small { min-width: 9rem; }
 tbody tr { border-top: 1px solid var(--line); }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 .pictures, .columns { column-gap: 1rem; }
-.pictures:not(:has(:only-child)) { columns: 2 30rem; }
+.several { columns: 2 30rem; }
 .columns { columns: 24rem; }
 figure { margin: 0 0 1rem; overflow: hidden; break-inside: avoid; }
 img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
