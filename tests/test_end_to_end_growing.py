@@ -156,6 +156,7 @@ def test_a_finished_stage_can_be_evaluated_and_sampled(name, whole, capsys):
     assert (found["stage"], found["resolution"]) == (0, [4, 4])
     assert (found["step"], found["checkpoint"]) == (10, "stage 0")
     assert (folder / "plots" / "stage0" / "samples.png").exists()
+    assert (folder / "report_stage0.html").exists()
     assert (folder / "eval.json").read_bytes() == before
     assert main.main([*stage, "--mode=sample", "--num=5"]) == 0
     images = np.load(folder / "samples" / "samples_5_seed0_stage0.npy")

@@ -25,6 +25,7 @@ LAYERS = [
         "comparison",
         "experiment",
         "extractors",
+        "html",
         "pacing",
         "plots",
         "progress",

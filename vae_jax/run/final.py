@@ -2,7 +2,7 @@
 
 import jax
 
-from vae_jax import evaluate, experiment, pixels, plots, report, train
+from vae_jax import evaluate, experiment, html, pixels, plots, report, train
 from vae_jax.assembly import Phase
 from vae_jax.contracts import Trained
 from vae_jax.run import measures
@@ -11,33 +11,26 @@ from vae_jax.train import TrainState
 
 LOGGER = experiment.LOGGER
 PICTURED = 5_000  # test images, at most
-# Of models whose posteriors take draws of coarser latents, and so many times the work.
-DRAWN = 2_000
 
 
 def finish(
     session: Session, state: TrainState, stage: int | None = None, full: bool = False
 ) -> None:
-    """Evaluates on the test images: ``eval.json``, a table, the pictures.
+    """Evaluates on the test images: ``eval.json``, a table, pictures, ``report.html``.
 
     Args:
         session: on the run.
         state: its newest.
-        stage: evaluate this finished one instead, and leave ``eval_stage<s>.json`` and
-            pictures in a folder of that name.
+        stage: evaluate this finished one instead, and leave ``eval_stage<s>.json``,
+            ``report_stage<s>.html`` and pictures in a folder of that name.
         full: measure also what takes longer.
     """
-    config, job, folder, _ = session
+    _, job, folder, _ = session
     trained_epochs = job.phase_of(int(state.step)).stage.epochs_done(int(state.step))
     state, which = chosen(session, state, stage)
-    step, images = int(state.step), job.dataset.test.images
+    step = int(state.step)
     phase = job.phase_of(step)
     of = Trained(phase.model, train.shown_params(state), phase.hparams_at(step))
-    over_images = measures.over_images(session)
-    means = evaluate.posterior_means(of, images[:PICTURED], **over_images)
-    seen = images if len(means) == 1 else images[:DRAWN]
-    groups = evaluate.posteriors(of, seen, **over_images)
-    terms = phase.terms(of.params, images, of.hparams)
     found = {
         "split": "test",
         "checkpoint": which,
@@ -47,15 +40,7 @@ def finish(
         **phase.place_at(step),
         "parameters": train.count(of.params),
         "data": report.source(job.dataset),
-        "bound_kind": report.bound_kind(of.model, images),
-        "numbers": {
-            **report.evaluation(
-                terms, of.model, images, config.data.scale, config.loss.kl
-            ),
-            **report.sigma(of.model, of.params, of.hparams),
-            **report.latents(groups),
-        },
-        "kl_per_dimension": report.kl_per_dimension(groups),
+        **measures.of_the_bound(session, phase, of),
     }
     if full:
         more = measures.beyond_the_bound(session, of)
@@ -66,9 +51,13 @@ def finish(
     LOGGER.info("%s", report.table(found))
     place = folder / "plots" / suffix.removeprefix("_")
     place.mkdir(exist_ok=True)
+    means = evaluate.posterior_means(
+        of, job.dataset.test.images[:PICTURED], **measures.over_images(session)
+    )
     subject = pictured(session, phase, of.params, step)
     kls, rows = found["kl_per_dimension"], experiment.read_rows(folder)
     plots.of_run(place, subject, means, kls, rows)
+    html.write(folder, suffix)
     LOGGER.info("run directory: %s", folder)
 
 

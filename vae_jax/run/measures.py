@@ -1,4 +1,4 @@
-"""What ``--mode=eval`` measures beyond the terms of the bound."""
+"""What is measured on the test images: a part after training, all by ``--mode=eval``."""
 
 from typing import Any
 
@@ -15,11 +15,34 @@ from vae_jax import (
     quality,
     report,
 )
+from vae_jax.assembly import Phase
 from vae_jax.contracts import Extractor, Trained
 from vae_jax.run.session import Session, foreseen
 
 LOGGER = experiment.LOGGER
+# Test images, at most, where posteriors are means over draws and so as much more work.
+DRAWN = 2_000
 SEED = 0  # of samples and of what is fitted to latents: the same for every run
+
+
+def of_the_bound(session: Session, phase: Phase, of: Trained) -> dict[str, Any]:
+    """The bound with its terms, and what each latent has of the KL."""
+    config, images = session.config, session.job.dataset.test.images
+    groups = evaluate.posteriors(of, images[:DRAWN], **over_images(session))
+    if len(groups) == 1 and len(images) > DRAWN:
+        groups = evaluate.posteriors(of, images, **over_images(session))
+    terms = phase.terms(of.params, images, of.hparams)
+    return {
+        "bound_kind": report.bound_kind(of.model, images),
+        "numbers": {
+            **report.evaluation(
+                terms, of.model, images, config.data.scale, config.loss.kl
+            ),
+            **report.sigma(of.model, of.params, of.hparams),
+            **report.latents(groups),
+        },
+        "kl_per_dimension": report.kl_per_dimension(groups),
+    }
 
 
 def beyond_the_bound(session: Session, of: Trained) -> dict[str, Any]:

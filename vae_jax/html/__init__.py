@@ -1,0 +1,164 @@
+"""A run as one page that needs nothing but itself: no network, no scripts."""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+from vae_jax.html.elements import Html, code, element, joined, measured, text
+from vae_jax.html.pictures import TEXTS
+from vae_jax.html.sections import ALL, Run
+from vae_jax.html.style import STYLE
+
+__all__ = ["write"]
+
+# Nothing is fetched or run, even if a browser found some way to it in the page.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+MAIN = {
+    "elbo": "ELBO",
+    "iw_bound": "Importance-weighted bound",
+    "bits_per_dim": "Bits per dimension",
+    "kl": "KL",
+    "active_units": "Active units",
+}
+
+
+def write(folder: pathlib.Path, suffix: str = "") -> pathlib.Path:
+    """Writes ``report<suffix>.html`` from what there is of a run, and returns its path.
+
+    What has no file, or an older one without it, is left out.
+
+    Args:
+        folder: the run directory. Read are ``config.json``, ``environment.json``,
+            ``metrics.jsonl``, ``data.json``, ``eval<suffix>.json`` and pictures.
+        suffix: empty, or of a finished stage, ``_stage0``, whose pictures are in a
+            folder of that name.
+
+    Raises:
+        ValueError: if one of the JSON files holds something else.
+        OSError: if the page cannot be written; one from before is left as it is.
+    """
+    path = folder / f"report{suffix}.html"
+    page = _page(_read(folder, suffix))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        # JSON may hold halves of surrogate pairs, of which UTF-8 has none.
+        temporary.write_text(page, encoding="utf-8", errors="replace")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _read(folder: pathlib.Path, suffix: str) -> Run:
+    plots = folder / "plots" / suffix.removeprefix("_")
+    return Run(
+        config=_json(folder / "config.json", dict),
+        environment=_json(folder / "environment.json", list),
+        rows=_rows(folder / "metrics.jsonl"),
+        found=_json(folder / f"eval{suffix}.json", dict),
+        digests=_json(folder / "data.json", dict),
+        pictures={
+            name: (plots / name).read_bytes()
+            for name in TEXTS
+            if (plots / name).is_file()
+        },
+    )
+
+
+def _json(path: pathlib.Path, kind: type) -> Any:
+    if not path.exists():
+        return kind()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: must be JSON, but {error}") from error
+    if not isinstance(content, kind):
+        wanted = "object" if kind is dict else "array"
+        raise ValueError(f"{path}: must be a JSON {wanted}, got {content!r:.40}")
+    return content
+
+
+def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
+    """Its lines, but for one that was cut off."""
+    rows = []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    for line in lines:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def _page(run: Run) -> str:
+    title, subtitle = _titles(run)
+    contents = {name: section(run) for name, section in ALL.items()}
+    shown = {name: content for name, content in contents.items() if content}
+    links = [element("a", name, href=f"#{name.lower()}") for name in shown]
+    sections = [
+        element("section", element("h2", name), content, id=name.lower())
+        for name, content in shown.items()
+    ]
+    top = [element("h1", title), *(element("p", line) for line in subtitle)]
+    nav = [element("nav", *links, **{"aria-label": "Sections"})] if links else []
+    end = "Numbers are rounded here; eval.json and metrics.jsonl have all digits."
+    body = [
+        element("header", *top, _facts(run), *nav),
+        element("main", *sections),
+        element("footer", element("p", end)),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        '<link rel="icon" href="data:,">\n'  # or a browser asks its server for one
+        f"{element('title', title)}\n<style>{STYLE}</style>\n</head>\n"
+        f"<body>\n{joined(body)}\n</body>\n</html>\n"
+    )
+
+
+def _titles(run: Run) -> tuple[str, list[str]]:
+    """The name of the run; which model on which data, and which state of it."""
+    config, found = run.config, run.found
+    names = [config.get(part, {}).get("name") for part in ("model", "data")]
+    names = [text(name) for name in names if name is not None]
+    lines = [" on ".join(names)] if names else []
+    shape = found.get("data", {}).get("image_shape", [])
+    if shape and lines:
+        lines[0] += ", " + "x".join(map(str, shape))
+    if found:
+        of = f"{found.get('split')} images, {found.get('checkpoint')} checkpoint"
+        of += f", step {found.get('step')}, epoch {found.get('epoch')}"
+        seen = found.get("resolution", [])
+        if seen and seen != shape[:2]:
+            of += f", resolution {'x'.join(map(str, seen))}"
+        lines.append(of[0].upper() + of[1:])
+    return text(config.get("exp_name", "A run")), lines
+
+
+def _facts(run: Run) -> Html:
+    """The main numbers."""
+    numbers, samples = run.found.get("numbers", {}), run.found.get("samples", {})
+    facts = [
+        (name, measured(numbers[key]), text(numbers[key].get("unit", "")))
+        for key, name in MAIN.items()
+        if key in numbers
+    ]
+    floor = samples.get("floor", {})
+    for name, found in samples.items():
+        if name in ("protocol", "floor", "reconstruction"):
+            continue
+        for key in (key for key in floor if key in found):
+            lowest = f"floor {measured(floor[key])}"
+            facts.append(
+                (joined([code(key), f", {name}"]), measured(found[key]), lowest)
+            )
+    items = [
+        element(
+            "div", element("dt", name), element("dd", value, element("small", unit))
+        )
+        for name, value, unit in facts
+    ]
+    return element("dl", *items) if items else Html()
