@@ -29,6 +29,7 @@ def mlp():
 def test_one_group_has_no_ancestors_to_draw(hparams, key):
     model = mlp()
     params = params_of(model)
+    assert evaluate.num_groups(Trained(model, params, hparams)) == 1
     (found,) = evaluate.posteriors(Trained(model, params, hparams), IMAGES, **SIZES)
     (latent,) = model.encode(params, jnp.asarray(IMAGES), None, 1.0)
     # float32: another batch size may mean another order of sums
@@ -49,6 +50,7 @@ def test_a_finer_group_is_a_mean_over_draws_of_the_coarser(hparams):
     params = params_of(model)
     found = evaluate.posteriors(Trained(model, params, hparams), IMAGES, **SIZES)
     assert len(found) == model.num_stages > 1
+    assert evaluate.num_groups(Trained(model, params, hparams)) == len(found)
     row, expected = 5, []
     key = jax.random.fold_in(jax.random.key(evaluate.KEY), row)
     for own in jax.random.split(key, module.ANCESTORS):

@@ -11,6 +11,7 @@ from vae_jax.evaluate.latents import (
     active_units,
     decompose_kl,
     draw_latents,
+    num_groups,
     posterior_means,
     posteriors,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "in_batches",
     "make_bound",
     "make_terms",
+    "num_groups",
     "posterior_means",
     "posteriors",
     "reconstruct",

@@ -32,6 +32,12 @@ class Decomposition(NamedTuple):
     dimension_wise_kl: Float[np.ndarray, " N"]  # sum_j log q(z_j) - log p(z)
 
 
+def num_groups(of: Trained) -> int:
+    """How many groups of latents the model has at its stage."""
+    draw = functools.partial(of.model.sample_prior, num=1)
+    return len(jax.eval_shape(draw, of.params, jax.random.key(0)))
+
+
 def posterior_means(
     of: Trained, images: np.ndarray, *, scale: str, batch_size: int
 ) -> tuple[Float[np.ndarray, "N Z"], ...]:

@@ -1,4 +1,4 @@
-"""What is measured on the test images: a part after training, all by ``--mode=eval``."""
+"""What is measured of a trained model: a part after training, all by ``eval``."""
 
 from typing import Any
 
@@ -28,9 +28,8 @@ SEED = 0  # of samples and of what is fitted to latents: the same for every run
 def of_the_bound(session: Session, phase: Phase, of: Trained) -> dict[str, Any]:
     """The bound with its terms, and what each latent has of the KL."""
     config, images = session.config, session.job.dataset.test.images
-    groups = evaluate.posteriors(of, images[:DRAWN], **over_images(session))
-    if len(groups) == 1 and len(images) > DRAWN:
-        groups = evaluate.posteriors(of, images, **over_images(session))
+    seen = images if evaluate.num_groups(of) == 1 else images[:DRAWN]
+    groups = evaluate.posteriors(of, seen, **over_images(session))
     terms = phase.terms(of.params, images, of.hparams)
     return {
         "bound_kind": report.bound_kind(of.model, images),
