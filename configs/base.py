@@ -93,12 +93,12 @@ def get_config() -> ConfigDict:
             pictures_every=5,  # may change; every so many epochs; 0: at the end only
             # what --mode=eval measures beyond the bound:
             iw_samples=5000,  # may change; 1 or more: K of the weighted bound
-            iw_images=0,  # may change; 0: all test images, else the first so many
+            iw_images=0,  # may change; 0: all test images, else so many at random
             # auto | mnist_classifier | inception | pixels | none
             extractor="auto",  # may change
             # a file; empty: $VAE_JAX_INCEPTION, else a download
             inception_weights="",  # may change
-            num_samples=10_000,  # may change; 2 or more, and of as many test images
+            num_samples=10_000,  # may change; 6 or more, and of as many test images
             samplers=("prior", "mixture"),  # may change; one or both
             mixture_components=10,  # may change; 1 or more Gaussians
             mixture_images=20_000,  # may change; 1 or more training images to fit to

@@ -169,6 +169,27 @@ def test_images_may_be_draws(model, key, hparams):
     assert (abs(found.mean(axis=0, keepdims=True) - mean) / error).max() < 4.5
 
 
+def test_the_noise_of_pixels_is_not_that_of_their_latents(key, hparams):
+    likelihood = likelihoods.build(
+        "gaussian", sigma=1.0, sigma_learnable=False, include_const=True
+    )
+    model = models.build(
+        "mlp", SHAPE, likelihood, z_dim=2, hidden_dim=8, hidden_layers=1
+    )
+    of = Trained(model, model.init(key), hparams)
+    images = np.repeat(IMAGES[:1], 2000, axis=0)
+    (latent,) = evaluate.draw_latents(of, images, scale="unit", batch_size=500)
+    zs = (latent.z,)
+    noise = [
+        evaluate.images_of(of, zs, batch_size=500, draw=draw) for draw in (True, False)
+    ]
+    pixels = (noise[0] - noise[1]).reshape(2000, -1)[:, :2]
+    mean, logvar = latent.posterior
+    latents = (latent.z - mean) * np.exp(-logvar / 2)
+    correlation = (pixels * latents).mean(axis=0)
+    assert abs(correlation).max() < 4 / 2000**0.5
+
+
 def test_active_units_are_those_whose_mean_varies_enough():
     signs = np.array([-1.0, 1.0] * 50)
     # Variances 0, 0.0081, 0.0121 and 1, about means that do not matter.

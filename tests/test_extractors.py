@@ -14,7 +14,15 @@ from vae_jax import extractors
     ],
 )
 def test_auto_means_what_needs_no_network(name, data, expected):
-    assert extractors.named(name, data) == expected
+    assert extractors.named(name, data, (28, 28, 1)) == expected
+
+
+def test_large_images_have_no_default(monkeypatch):
+    assert extractors.named("auto", "folder", (64, 64, 1)) == "pixels"
+    assert extractors.named("auto", "folder", (64, 65, 1)) == "none"
+    message = "pixels: must be at most 4096 values an image, got 4160; for larger"
+    with pytest.raises(ValueError, match=message):
+        extractors.build("pixels", (64, 65, 1), "")
 
 
 def test_an_extractor_has_the_name_that_was_asked_for():

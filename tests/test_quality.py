@@ -21,7 +21,7 @@ FAKE = RNG.integers(40, 256, (50, 4, 3, 1)).astype(np.uint8)
 
 @pytest.fixture(scope="module")
 def found():
-    real, fake = (quality.features(EXTRACTOR, images) for images in (REAL, FAKE))
+    real, fake = (quality.of_rows(mean_and_spread(images)) for images in (REAL, FAKE))
     return quality.comparison(EXTRACTOR, real, fake, "samples", infinity=True)
 
 
@@ -52,22 +52,21 @@ def test_the_distance_is_called_fid_only_with_the_features_that_define_it():
 
 
 def test_infinity_needs_four_images_for_every_feature():
-    few = quality.features(EXTRACTOR, FAKE[:7])
-    real = quality.features(EXTRACTOR, REAL)
+    few = quality.of_rows(mean_and_spread(FAKE[:7]))
+    real = quality.of_rows(mean_and_spread(REAL))
     names = quality.comparison(EXTRACTOR, real, few, "", infinity=True)
     assert "fd_two_infinity" not in names
 
 
 def test_a_set_too_small_for_its_covariance_is_said():
-    real, two = (quality.features(EXTRACTOR, images) for images in (REAL, FAKE[:2]))
+    real, two = (
+        quality.of_rows(mean_and_spread(images)) for images in (REAL, FAKE[:2])
+    )
     assert quality.too_few(EXTRACTOR, real) is None
     text = "two: 2 images are too few for a covariance of full rank in 2 dimensions"
     assert quality.too_few(EXTRACTOR, real, two).startswith(text)
 
 
 def test_features_that_are_not_finite_are_refused():
-    broken = EXTRACTOR._replace(
-        features=lambda images: np.full((len(images), 2), np.nan)
-    )
     with pytest.raises(ValueError, match="finite"):
-        quality.features(broken, REAL)
+        quality.of_rows(np.full((3, 2), np.nan))

@@ -73,7 +73,8 @@ def test_active_units_are_counted_over_all_groups():
 def test_the_kl_of_every_latent_is_a_mean_over_images():
     kl = np.array([[1.0, 0.0], [3.0, 0.5]], np.float32)
     of = evaluate.Posteriors(np.zeros((2, 2)), kl)
-    assert report.kl_per_dimension((of, of)) == [[2.0, 0.25], [2.0, 0.25]]
+    found = report.kl_per_dimension((of, of))
+    assert found == {"groups": [[2.0, 0.25]] * 2, "n": 2, "unit": "nats"}
 
 
 def test_the_table_shows_every_number_and_the_kind_of_bound(hparams):

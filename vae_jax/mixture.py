@@ -7,7 +7,6 @@ Source:
     Ghosh et al. 2020 (arXiv:1903.12436), section 4, ex-post density estimation.
 """
 
-import importlib.util
 import warnings
 from typing import NamedTuple
 
@@ -26,11 +25,6 @@ class Mixture(NamedTuple):
     converged: bool
 
 
-def is_installed() -> bool:
-    """Whether ``fit`` can work: it needs scikit-learn, which is optional."""
-    return importlib.util.find_spec("sklearn") is not None
-
-
 def fit(latents: Float[np.ndarray, "N D"], components: int, seed: int) -> Mixture:
     """The mixture after EM in float64, begun at the clusters of k-means.
 
@@ -46,7 +40,10 @@ def fit(latents: Float[np.ndarray, "N D"], components: int, seed: int) -> Mixtur
             f"components: must be at most the number of latents, {len(latents)}, "
             f"got {components}"
         )
-    from sklearn import exceptions, mixture
+    try:
+        from sklearn import exceptions, mixture
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"it needs {INSTALL}") from error
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", exceptions.ConvergenceWarning)

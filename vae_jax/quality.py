@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from vae_jax import distances
 from vae_jax.contracts import Extractor
@@ -19,13 +19,12 @@ class Features(NamedTuple):
     moments: distances.Moments
 
 
-def features(extractor: Extractor, images: UInt8[np.ndarray, "N H W C"]) -> Features:
-    """What the extractor sees in a set of images.
+def of_rows(rows: Float[np.ndarray, "N D"]) -> Features:
+    """Those features, with their moments.
 
     Raises:
-        ValueError: if it does not take images of their shape.
+        ValueError: if one is not finite, or there is one row alone.
     """
-    rows = extractor.features(images)
     return Features(rows, distances.moments(rows))
 
 

@@ -97,19 +97,33 @@ def latents(groups: tuple[evaluate.Posteriors, ...]) -> dict[str, Any]:
         "how": f"variance of the posterior mean over images above {evaluate.ACTIVE}",
     }
     if len(counts) > 1:
+        found["how"] += f"; a mean over {evaluate.ANCESTORS} draws of coarser groups"
         found["groups"] = counts
     return {"active_units": found}
 
 
-def kl_per_dimension(groups: tuple[evaluate.Posteriors, ...]) -> list[list[float]]:
-    """Nats of every latent, in the mean over images, group by group."""
-    return [of.kl.mean(axis=0, dtype=np.float64).tolist() for of in groups]
+def kl_per_dimension(groups: tuple[evaluate.Posteriors, ...]) -> dict[str, Any]:
+    """The KL of every latent, in the mean over images, group by group."""
+    values = [of.kl.mean(axis=0, dtype=np.float64).tolist() for of in groups]
+    return {"groups": values, "n": len(groups[0].kl), "unit": "nats"}
 
 
 def importance(
-    found: evaluate.Importance, model: Model, images: np.ndarray, scale: str, samples
+    found: evaluate.Importance,
+    model: Model,
+    images: np.ndarray,
+    scale: str,
+    samples: int,
 ) -> dict[str, Any]:
-    """The importance-weighted bound as numbers of the table, with what it rests on."""
+    """The importance-weighted bound as numbers of the table, with what it rests on.
+
+    Args:
+        found: of some of the images.
+        model: with which.
+        images: all test images, which decide what it is a bound on.
+        scale: of the pixels.
+        samples: for each image.
+    """
     bound, kind = evaluate.estimate(found.bound), bound_kind(model, images)
     how = f"importance-weighted bound, {samples} samples for each image"
     numbers = {
@@ -134,11 +148,12 @@ def importance(
 def parts_of_kl(found: evaluate.Decomposition, first_of_many: bool) -> dict[str, Any]:
     """The decomposition of the KL as numbers of the table."""
     num = len(found.mutual_information)
+    bias = "; the two are too high, in sum, by what the first lacks, which +- excludes"
     how = {
         "mutual_information": f"of z and which of the {num} images; at most log n, "
         f"{np.log(num):.2f}",
-        "total_correlation": "KL(q(z) || prod_j q(z_j))",
-        "dimension_wise_kl": "sum_j KL(q(z_j) || p(z_j))",
+        "total_correlation": "KL(q(z) || prod_j q(z_j))" + bias,
+        "dimension_wise_kl": "sum_j KL(q(z_j) || p(z_j))" + bias,
     }
     which = ", coarsest group" if first_of_many else ""
     return {

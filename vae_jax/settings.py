@@ -156,7 +156,7 @@ RULES = {
     "eval.iw_images": whole(0),
     "eval.extractor": one_of("auto", "mnist_classifier", "inception", "pixels", "none"),
     "eval.inception_weights": TEXT,
-    "eval.num_samples": whole(2),
+    "eval.num_samples": whole(6),
     "eval.samplers": SOME_SAMPLERS,
     "eval.mixture_components": whole(1),
     "eval.mixture_images": whole(1),

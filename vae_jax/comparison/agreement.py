@@ -24,7 +24,10 @@ EVALUATE = (
     "Evaluate them again with the same eval fields: "
     "python main.py --mode=eval --workdir=RUN "
 )
-FIELDS_OF_SAMPLES = "--config.eval.extractor=NAME --config.eval.num_samples=N"
+FIELDS_OF_SAMPLES = (
+    "--config.eval.extractor=NAME --config.eval.num_samples=N "
+    "--config.eval.mixture_components=K --config.eval.mixture_images=M"
+)
 FIELDS_OF_BOUNDS = "--config.eval.iw_samples=K --config.eval.iw_images=N"
 
 

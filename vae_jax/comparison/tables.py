@@ -88,9 +88,12 @@ def _notes(
     protocols = [run.evaluation.get("samples", {}).get("protocol") for run in runs]
     protocol = next(filter(None, protocols), None)
     if protocol:
+        weights = protocol.get("sha256")
+        extractor = str(protocol.get("extractor"))
+        extractor += f" (sha256 {weights})" if weights else ""
         yield (
-            f"{', '.join(SECTIONS)}: extractor {protocol.get('extractor')} (sha256 "
-            f"{protocol.get('sha256')}), {protocol.get('n_real')} test images, "
+            f"{', '.join(SECTIONS)}: extractor {extractor}, "
+            f"{protocol.get('n_real')} test images, "
             f"{protocol.get('n_fake')} samples, image: {protocol.get('pixels')}."
         )
     for warning in dict.fromkeys(

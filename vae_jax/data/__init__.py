@@ -4,6 +4,15 @@
 """
 
 from vae_jax.data.dataset import Dataset, Split, Wanted, digest
-from vae_jax.data.loading import BINARIZE, NAMES, load
+from vae_jax.data.loading import BINARIZE, NAMES, binarized_once, load
 
-__all__ = ["BINARIZE", "NAMES", "Dataset", "Split", "Wanted", "digest", "load"]
+__all__ = [
+    "BINARIZE",
+    "NAMES",
+    "Dataset",
+    "Split",
+    "Wanted",
+    "binarized_once",
+    "digest",
+    "load",
+]

@@ -145,6 +145,14 @@ def _cut(
     return train, valid, _binarize(raw.test, binarize, TEST_STREAM)
 
 
+def binarized_once(train: Split, binarize: str) -> Split:
+    """Training images as validation and test images are: ``dynamic`` leaves them grey.
+
+    Then they are those of ``static``.
+    """
+    return _binarize(train, binarize, TRAIN_STREAM) if binarize == "dynamic" else train
+
+
 def _tenth_of(count: int) -> int:
     return max(1, count // 10)
 

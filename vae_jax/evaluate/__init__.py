@@ -6,6 +6,7 @@ from vae_jax.evaluate.images import decode_means, images_of, reconstruct, sample
 from vae_jax.evaluate.importance import Importance, make_bound
 from vae_jax.evaluate.latents import (
     ACTIVE,
+    ANCESTORS,
     Decomposition,
     Posteriors,
     active_units,
@@ -18,6 +19,7 @@ from vae_jax.evaluate.latents import (
 
 __all__ = [
     "ACTIVE",
+    "ANCESTORS",
     "KEY",
     "Decomposition",
     "Estimate",

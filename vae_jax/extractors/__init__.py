@@ -1,17 +1,24 @@
 """Fixed functions from images to features, by which sets of images are compared."""
 
+import math
+
 from vae_jax.contracts import Extractor
 from vae_jax.extractors import inception, mnist_classifier, pixels
 
+MOST_PIXELS = 4096  # whose covariance takes 128 MB, and whose root a minute
 
-def named(name: str, data_name: str) -> str:
-    """The extractor that ``eval.extractor`` means for a data set.
 
-    ``auto`` needs no network: the classifier for what it was trained on, else pixels.
+def named(name: str, data_name: str, image_shape: tuple[int, int, int]) -> str:
+    """The extractor that ``eval.extractor`` means for a data set, or ``none``.
+
+    ``auto`` needs no network: the classifier for what it was trained on, else pixels,
+    if there are not too many.
     """
     if name != "auto":
         return name
-    return "mnist_classifier" if data_name == "mnist" else "pixels"
+    if data_name == "mnist":
+        return "mnist_classifier"
+    return "pixels" if math.prod(image_shape) <= MOST_PIXELS else "none"
 
 
 def build(
@@ -33,6 +40,12 @@ def build(
         "inception": lambda: inception.build(inception_weights),
         "pixels": lambda: pixels.build(image_shape),
     }
+    num = math.prod(image_shape)
+    if name == "pixels" and num > MOST_PIXELS:
+        raise ValueError(
+            f"pixels: must be at most {MOST_PIXELS} values an image, got {num}; for "
+            "larger ones there is eval.extractor=inception"
+        )
     if name not in makers:
         raise ValueError(f"extractor: must be one of {', '.join(makers)}, got {name!r}")
     return makers[name]()

@@ -111,7 +111,7 @@ def images(run: Run) -> Html:
 
 def latents(run: Run) -> Html:
     rows = []
-    for k, group in enumerate(run.found.get("kl_per_dimension", [])):
+    for k, group in enumerate(run.found.get("kl_per_dimension", {}).get("groups", [])):
         finite = [value for value in group if is_number(value)]
         total = f"{sum(finite):.2f}"
         if len(finite) < len(group):
@@ -158,7 +158,10 @@ def data(run: Run) -> Html:
 def config(run: Run) -> Html:
     """Every field, in one table for each section."""
     groups = {}
-    for field, value in settings.flatten(run.config):
+    # An evaluation may have had other settings than the run began with.
+    evaluated = {"eval": run.found.get("settings", {})}
+    current = dict(settings.flatten(run.config)) | dict(settings.flatten(evaluated))
+    for field, value in current.items():
         row = code(field), text(value) or '""'
         groups.setdefault(field.rpartition(".")[0], []).append(row)
     tables = [pairs(f"Config {name}".strip(), rows) for name, rows in groups.items()]

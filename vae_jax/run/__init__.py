@@ -79,10 +79,11 @@ def run_training(config, workdir, log, command, **_) -> None:
         final.finish(session, training.fit(session))
 
 
-def run_evaluation(config, workdir, log, stage, **_) -> None:
+def run_evaluation(config, workdir, log, stage, command, **_) -> None:
     """Evaluates what a run has saved, and makes its final pictures again."""
     with existing(config, workdir) as (session, state):
         experiment.log_to(log, session.folder)
+        experiment.record_environment(session.folder, command)
         final.finish(session, state, stage, full=True)
 
 

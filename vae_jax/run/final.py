@@ -43,9 +43,10 @@ def finish(
         **measures.of_the_bound(session, phase, of),
     }
     if full:
+        LOGGER.info("%s", report.table(found))  # what follows may take long
         more = measures.beyond_the_bound(session, of)
         found["numbers"] |= more.pop("numbers")
-        found |= more
+        found |= more | {"settings": session.config.eval.to_dict()}
     suffix = "" if stage is None else f"_stage{stage}"
     experiment.write_json(folder / f"eval{suffix}.json", found)
     LOGGER.info("%s", report.table(found))
@@ -55,7 +56,7 @@ def finish(
         of, job.dataset.test.images[:PICTURED], **measures.over_images(session)
     )
     subject = pictured(session, phase, of.params, step)
-    kls, rows = found["kl_per_dimension"], experiment.read_rows(folder)
+    kls, rows = found["kl_per_dimension"]["groups"], experiment.read_rows(folder)
     plots.of_run(place, subject, means, kls, rows)
     html.write(folder, suffix)
     LOGGER.info("run directory: %s", folder)

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from vae_jax import (
+    data,
     evaluate,
     experiment,
     extractors,
@@ -17,18 +18,19 @@ from vae_jax import (
 )
 from vae_jax.assembly import Phase
 from vae_jax.contracts import Extractor, Trained
-from vae_jax.run.session import Session, foreseen
+from vae_jax.run.session import Refused, Session, foreseen
 
 LOGGER = experiment.LOGGER
 # Test images, at most, where posteriors are means over draws and so as much more work.
 DRAWN = 2_000
+BLOCK = 500  # images whose features are taken before something is said
 SEED = 0  # of samples and of what is fitted to latents: the same for every run
 
 
 def of_the_bound(session: Session, phase: Phase, of: Trained) -> dict[str, Any]:
     """The bound with its terms, and what each latent has of the KL."""
     config, images = session.config, session.job.dataset.test.images
-    seen = images if evaluate.num_groups(of) == 1 else images[:DRAWN]
+    seen = images if evaluate.num_groups(of) == 1 else some_of(images, DRAWN)
     groups = evaluate.posteriors(of, seen, **over_images(session))
     terms = phase.terms(of.params, images, of.hparams)
     return {
@@ -61,38 +63,52 @@ def beyond_the_bound(session: Session, of: Trained) -> dict[str, Any]:
 
 
 def extractor_for(session: Session, of: Trained) -> Extractor | None:
-    """The one that is wanted, if any; it takes the images of the data set."""
-    options, images = session.config.eval, session.job.dataset.test.images
-    if options.extractor == "none" or not report.sees_whole_images(of.model):
+    """The one that is wanted, if any; what the samples need is checked with it."""
+    config, dataset = session.config, session.job.dataset
+    options = config.eval
+    name = extractors.named(options.extractor, config.data.name, of.model.image_shape)
+    if name == "none" or not report.sees_whole_images(of.model):
         return None
+    most = min(options.mixture_images, len(dataset.train.images))
+    if "mixture" in options.samplers and options.mixture_components > most:
+        raise Refused(
+            "eval.mixture_components: must be at most the number of training images it "
+            f"is fitted to, {most}, got {options.mixture_components}"
+        )
     with foreseen():
         extractor = extractors.build(
-            extractors.named(options.extractor, session.config.data.name),
-            of.model.image_shape,
-            options.inception_weights,
+            name, of.model.image_shape, options.inception_weights
         )
-        extractor.features(pixels.to_bytes(images[:1], session.config.data.scale))
+        extractor.features(pixels.to_bytes(dataset.test.images[:1], config.data.scale))
+    if options.fd_infinity and options.num_samples < 4 * extractor.dims:
+        LOGGER.warning(
+            "No extrapolation to infinitely many samples: it needs eval.num_samples of "
+            "%d, four for each feature",
+            4 * extractor.dims,
+        )
     return extractor
 
 
 def importance(session: Session, of: Trained) -> dict[str, Any]:
     """Numbers of IW-K, where the bound is one on a likelihood."""
     config, images = session.config, session.job.dataset.test.images
-    images = images[: config.eval.iw_images or len(images)]
-    kind, samples = report.bound_kind(of.model, images), config.eval.iw_samples
-    if kind == "cross_entropy":
+    if report.bound_kind(of.model, images) == "cross_entropy":
         LOGGER.info(
             "No importance-weighted bound: with grey pixels, loss.recon=bce is no "
             "likelihood. To have one: --config.data.binarize or --config.loss.recon"
         )
         return {}
+    some = some_of(images, config.eval.iw_images or len(images))
+    samples = config.eval.iw_samples
     bound = evaluate.make_bound(of.model, **over_images(session))
-    with progress.shown(len(images), 0) as show:
+    with progress.shown(len(some), 0) as show:
         found = bound(
-            *(of.params, images, of.hparams, samples),
+            *(of.params, some, of.hparams, samples),
             tell=lambda done: show(done, f"IW-{samples}", {}),
         )
-    return report.importance(found, of.model, images, config.data.scale, samples)
+    numbers = report.importance(found, of.model, images, config.data.scale, samples)
+    LOGGER.info("IW-%d: %.3f nats", samples, numbers["iw_bound"]["value"])
+    return numbers
 
 
 def parts_of_kl(session: Session, of: Trained) -> dict[str, Any]:
@@ -106,48 +122,68 @@ def samples(session: Session, of: Trained, extractor: Extractor) -> dict[str, An
     """How near samples, reconstructions and training images are to test images.
 
     Raises:
-        ValueError: if images or latents are not finite, or too few.
+        ValueError: if reconstructions are not finite, or there is one image alone.
     """
-    config, dataset = session.config, session.job.dataset
-
-    def features(images):
-        return quality.features(extractor, pixels.to_bytes(images, config.data.scale))
-
-    num = config.eval.num_samples
-    images = some_of(dataset.test.images, num)
-    real = features(images)
-    floor = features(some_of(dataset.train.images, real.moments.n))
-    recons = features(recons_of(session, of, images))
+    options, dataset = session.config.eval, session.job.dataset
+    images = some_of(dataset.test.images, options.num_samples)
+    training = some_of(training_images(session), options.num_samples)
+    real = features(session, extractor, images)
+    floor = features(session, extractor, training)
+    recons = features(session, extractor, recons_of(session, of, images))
     found: dict[str, Any] = {
         "protocol": {
             "extractor": extractor.name,
             "sha256": extractor.sha256,
-            "real": f"{real.moments.n} of {len(dataset.test.images)} test images",
-            "n_real": real.moments.n,
-            "n_fake": num,
+            "real": f"{len(images)} of {len(dataset.test.images)} test images",
+            "n_real": len(images),
+            "n_fake": options.num_samples,
             "image_shape": list(of.model.image_shape),
-            "pixels": f"{config.eval.pixels} of p(x|z), rounded to 0 ... 255",
+            "pixels": f"{options.pixels} of p(x|z), rounded to 0 ... 255",
         },
-        "floor": quality.distance(
-            extractor, real, floor, f"{floor.moments.n} random training images"
-        ),
+        "floor": quality.distance(extractor, real, floor, "random training images"),
         "reconstruction": quality.distance(
             extractor, real, recons, "reconstructions of the test images"
         ),
     }
-    for sampler in config.eval.samplers:
-        zs = latents(session, of, sampler)
-        if zs is None:
-            continue
-        fake = features(decoded(session, of, zs))
-        found[sampler] = quality.comparison(
-            extractor, real, fake, described(session, sampler), config.eval.fd_infinity
+    for sampler in options.samplers:
+        try:
+            zs = latents(session, of, sampler)
+            fake = features(session, extractor, decoded(session, of, zs))
+            found[sampler] = quality.comparison(
+                extractor, real, fake, described(session, sampler), options.fd_infinity
+            )
+        except (ValueError, ModuleNotFoundError) as error:
+            LOGGER.warning("No samples from the %s: %s", sampler, error)
+    cautions = list(filter(None, [quality.too_few(extractor, real, floor)]))
+    if report.is_binary(images) and options.pixels == "mean":
+        cautions.append(
+            "images are black and white, and means of p(x|z) are grey: "
+            "--config.eval.pixels=draw compares like with like"
         )
-    warning = quality.too_few(extractor, real)
-    if warning:
-        LOGGER.warning("%s", warning)
-        found["protocol"]["warning"] = warning
+    for caution in cautions:
+        LOGGER.warning("%s", caution)
+    if cautions:
+        found["protocol"]["warning"] = "; ".join(cautions)
     return found
+
+
+def features(session: Session, extractor: Extractor, images) -> quality.Features:
+    """Of images, which are told of if it takes long."""
+    images = pixels.to_bytes(images, session.config.data.scale)
+    blocks = range(0, len(images), BLOCK)
+    with progress.shown(len(images), 0) as show:
+        rows = []
+        for start in blocks:
+            rows.append(extractor.features(images[start : start + BLOCK]))
+            done = min(start + BLOCK, len(images))
+            show(done, f"features of {extractor.name}", {})
+    return quality.of_rows(np.concatenate(rows))
+
+
+def training_images(session: Session) -> np.ndarray:
+    """As test images are: black and white where those are."""
+    dataset, binarize = session.job.dataset, session.config.data.binarize
+    return data.binarized_once(dataset.train, binarize).images
 
 
 def described(session: Session, sampler: str) -> str:
@@ -155,26 +191,26 @@ def described(session: Session, sampler: str) -> str:
     if sampler == "prior":
         return "samples from the prior"
     options = session.config.eval
-    num = min(options.mixture_images, len(session.job.dataset.train.images))
     return (
         f"samples from a mixture of {options.mixture_components} Gaussians fitted to "
-        f"the latents of {num} training images"
+        f"latents of training images, at most {options.mixture_images}"
     )
 
 
 def latents(session: Session, of: Trained, sampler: str):
-    """``eval.num_samples`` of every group on the host, or None if they cannot be had.
+    """``eval.num_samples`` of every group, on the host.
 
     The priors of all groups are independent, so the mixture is one of all of them.
+
+    Raises:
+        ModuleNotFoundError: if a mixture is wanted and cannot be fitted.
+        ValueError: if latents are not finite.
     """
     num = session.config.eval.num_samples
     if sampler == "prior":
         key = jax.random.key(SEED)
         return jax.device_get(of.model.sample_prior(of.params, key, num))
-    if not mixture.is_installed():
-        LOGGER.warning("No samples from a mixture: it needs %s", mixture.INSTALL)
-        return None
-    images = session.job.dataset.train.images[: session.config.eval.mixture_images]
+    images = some_of(training_images(session), session.config.eval.mixture_images)
     drawn = evaluate.draw_latents(of, images, **over_images(session))
     together = np.concatenate([latent.z for latent in drawn], axis=1)
     fitted = mixture.fit(together, session.config.eval.mixture_components, SEED)

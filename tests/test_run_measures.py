@@ -1,0 +1,160 @@
+"""What the full evaluation measures, and of which images."""
+
+import numpy as np
+import pytest
+
+import main
+from vae_jax import data, distances, evaluate, mixture, train
+from vae_jax.contracts import Trained
+from vae_jax.run import measures, session
+
+SMALL = [
+    "--config.train.epochs=1",
+    "--config.data.limit=330",
+    "--config.data.binarize=dynamic",
+    "--config.model.hidden_dim=16",
+    "--config.eval.pictures_every=0",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("measures") / "run"
+    args = ["main.py", f"--config={main.ROOT}/configs/digits_mlp.py", *SMALL]
+    assert main.main([*args, f"--workdir={folder}"]) == 0
+    return folder
+
+
+@pytest.fixture
+def opened(folder):
+    """A session with other ``eval`` fields, and what it has trained."""
+    managers = []
+
+    def get(**options):
+        fields = {
+            "num_samples": 100,
+            "mixture_components": 2,
+            "iw_samples": 3,
+        } | options
+        flags = [f"--config.eval.{name}={value}" for name, value in fields.items()]
+        _, config = main.parse(
+            ["main.py", "--mode=eval", f"--workdir={folder}", *flags]
+        )
+        managers.append(session.existing(config, str(folder)))
+        at, state = managers[-1].__enter__()
+        phase = at.job.phase_of(int(state.step))
+        numbers = phase.hparams_at(int(state.step))
+        return at, Trained(phase.model, train.shown_params(state), numbers)
+
+    yield get
+    for manager in managers:
+        manager.__exit__(None, None, None)
+
+
+def pixels_of(images):
+    return images.reshape(len(images), -1) / 255
+
+
+def test_training_images_are_black_and_white_where_test_images_are(opened):
+    at, _ = opened()
+    images = measures.training_images(at)
+    assert set(np.unique(images)) == {0, 255}
+    static = data.load(
+        "digits",
+        data.Wanted(None, None, seed=0, image_size=None, channels=0, num_images=0),
+        valid_size=at.config.data.valid_size,
+        test_size=at.config.data.test_size,
+        binarize="static",
+        limit=330,
+    )
+    np.testing.assert_array_equal(images, static.train.images)
+
+
+def test_the_floor_is_the_distance_of_as_many_training_images(opened):
+    at, of = opened(samplers="('prior',)")
+    found = measures.samples(at, of, measures.extractor_for(at, of))
+    sets = measures.training_images(at), at.job.dataset.test.images
+    floor, real = (
+        distances.moments(pixels_of(measures.some_of(images, 100))) for images in sets
+    )
+    expected = distances.frechet_distance(real, floor)
+    assert found["floor"]["fd_pixels"]["value"] == pytest.approx(expected)
+    assert found["protocol"]["n_real"] == 100
+    assert "eval.pixels=draw compares like with like" in found["protocol"]["warning"]
+
+
+def test_some_images_are_not_the_first_ones():
+    images = np.arange(50)
+    some = measures.some_of(images, 10)
+    assert len(set(some)) == 10
+    assert list(some) == sorted(some) != list(range(10))
+    np.testing.assert_array_equal(measures.some_of(images, 90), images)
+
+
+@pytest.mark.parametrize("pixels", ["mean", "draw"])
+def test_reconstructions_come_from_draws_and_pixels_as_asked(opened, pixels):
+    at, of = opened(pixels=pixels)
+    images = at.job.dataset.test.images[:20]
+    found = measures.recons_of(at, of, images)
+    assert (set(np.unique(found)) == {0.0, 1.0}) == (pixels == "draw")
+    (latent,) = evaluate.draw_latents(of, images, **measures.over_images(at))
+    expected = evaluate.images_of(
+        of, (latent.z,), batch_size=500, draw=pixels == "draw"
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_mixture_is_fitted_to_draws_for_training_images(opened, monkeypatch):
+    at, of = opened(mixture_images=70, mixture_components=3)
+    seen, fit = [], mixture.fit
+    monkeypatch.setattr(mixture, "fit", lambda *args: seen.append(args) or fit(*args))
+    (z,) = measures.latents(at, of, "mixture")
+    ((latents, components, _),) = seen
+    images = measures.some_of(measures.training_images(at), 70)
+    (latent,) = evaluate.draw_latents(of, images, **measures.over_images(at))
+    np.testing.assert_array_equal(latents, latent.z)
+    assert (components, z.shape) == (3, (100, latents.shape[1]))
+
+
+def test_the_prior_gives_its_own_samples(opened):
+    at, of = opened()
+    (z,) = measures.latents(at, of, "prior")
+    assert abs(z.mean()) < 4 / z.size**0.5
+    assert abs(z.std() - 1) < 4 / (2 * z.size) ** 0.5
+
+
+def test_one_sampler_that_fails_leaves_the_others(opened, monkeypatch, caplog):
+    at, of = opened(fd_infinity=True, num_samples=260)
+
+    def fail(*args):
+        raise ValueError("no mixture today")
+
+    monkeypatch.setattr(mixture, "fit", fail)
+    monkeypatch.setattr(measures.LOGGER, "propagate", True)
+    found = measures.samples(at, of, measures.extractor_for(at, of))
+    assert found.keys() == {"protocol", "floor", "reconstruction", "prior"}
+    assert "fd_pixels_infinity" in found["prior"]
+    assert "No samples from the mixture: no mixture today" in caplog.text
+
+
+def test_infinity_that_cannot_be_had_is_said(opened, monkeypatch, caplog):
+    at, of = opened(fd_infinity=True)
+    monkeypatch.setattr(measures.LOGGER, "propagate", True)
+    assert measures.extractor_for(at, of).dims == 64
+    assert "it needs eval.num_samples of 256, four for each" in caplog.text
+
+
+def test_more_components_than_images_are_refused_first(opened):
+    at, of = opened(mixture_components=400)
+    with pytest.raises(session.Refused, match="it is fitted to, 330, got 400"):
+        measures.beyond_the_bound(at, of)
+
+
+def test_the_weighted_bound_is_of_as_many_images_as_asked(opened):
+    at, of = opened(iw_images=25)
+    numbers = measures.importance(at, of)
+    assert numbers["iw_bound"]["n"] == numbers["iw_ess"]["n"] == 25
+    some = measures.some_of(at.job.dataset.test.images, 25)
+    bound = evaluate.make_bound(of.model, **measures.over_images(at))
+    expected = bound(of.params, some, of.hparams, 3).bound.mean(dtype=np.float64)
+    assert numbers["iw_bound"]["value"] == pytest.approx(expected)
