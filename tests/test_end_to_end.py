@@ -262,6 +262,7 @@ def test_evaluating_again_gives_the_same_numbers_and_pictures_and_more(tmp_path)
     assert main.main(["main.py", "--mode=eval", f"--workdir={folder}"]) == 0
     again = result(folder)
     samples, more = again.pop("samples"), set(again["numbers"])
+    assert again.pop("settings")["num_samples"] == 200
     for name in more - before[0]["numbers"].keys():
         again["numbers"].pop(name)
     assert again == before[0]
