@@ -50,7 +50,7 @@ def comparison(
     """Every measure of generated images against real ones, as numbers of the table."""
     found = distance(extractor, real, fake, what)
     sizes = _sizes(real, fake)
-    if infinity and len(fake.rows) >= 4 * extractor.dims:  # or the line does not hold
+    if infinity and len(fake.rows) >= fewest_for_infinity(extractor):
         line = distances.frechet_infinity(real.moments, fake.rows, SEED)
         found[f"{distance_name(extractor)}_infinity"] = {
             "value": line.value,
@@ -77,6 +77,11 @@ def comparison(
             "how": f"{what}; {neighbours} nearest neighbours",
         }
     return found
+
+
+def fewest_for_infinity(extractor: Extractor) -> int:
+    """Samples below which ``distances.frechet_infinity`` has no line to fit."""
+    return 4 * extractor.dims
 
 
 def too_few(extractor: Extractor, *sets: Features) -> str | None:

@@ -42,16 +42,12 @@ def posterior_means(
     of: Trained, images: np.ndarray, *, scale: str, batch_size: int
 ) -> tuple[Float[np.ndarray, "N Z"], ...]:
     """The mean of every group given the means of its ancestors: no draw at all."""
-
-    def means(batch, rows):
-        del rows
-        return _posterior_means(of.model, scale, of.params, batch, of.hparams)
-
-    return in_batches(means, images, batch_size)
+    return _of_all(_posterior_means, of, images, scale, batch_size)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _posterior_means(model, scale, params, images, hparams):
+def _posterior_means(model, scale, params, images, rows, hparams):
+    del rows
     latents = model.encode(params, pixels.to_float(images, scale), None, hparams.alpha)
     return tuple(latent.posterior.mean for latent in latents)
 
@@ -63,11 +59,7 @@ def posteriors(
 
     With one group they do not depend on any draw.
     """
-
-    def found(batch, rows):
-        return _posteriors(of.model, scale, of.params, batch, rows, of.hparams)
-
-    return in_batches(found, images, batch_size)
+    return _of_all(_posteriors, of, images, scale, batch_size)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -104,11 +96,7 @@ def draw_latents(
     of: Trained, images: np.ndarray, *, scale: str, batch_size: int
 ) -> tuple[Latent, ...]:
     """One draw of every group of latents for every image, ``[N, Z]`` on the host."""
-
-    def drawn(batch, rows):
-        return _draw(of.model, scale, of.params, batch, rows, of.hparams)
-
-    return in_batches(drawn, images, batch_size)
+    return _of_all(_draw, of, images, scale, batch_size)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -119,6 +107,13 @@ def _draw(model, scale, params, images, rows, hparams):
 
     found = of_each(of_image, images, rows, scale)
     return jax.tree.map(lambda values: values[:, 0], found)
+
+
+def _of_all(compiled, of: Trained, images: np.ndarray, scale: str, batch_size: int):
+    def found(batch, rows):
+        return compiled(of.model, scale, of.params, batch, rows, of.hparams)
+
+    return in_batches(found, images, batch_size)
 
 
 def decompose_kl(latents: Latent) -> Decomposition:

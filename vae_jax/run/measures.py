@@ -80,11 +80,12 @@ def extractor_for(session: Session, of: Trained) -> Extractor | None:
             name, of.model.image_shape, options.inception_weights
         )
         extractor.features(pixels.to_bytes(dataset.test.images[:1], config.data.scale))
-    if options.fd_infinity and options.num_samples < 4 * extractor.dims:
+    fewest = quality.fewest_for_infinity(extractor)
+    if options.fd_infinity and options.num_samples < fewest:
         LOGGER.warning(
             "No extrapolation to infinitely many samples: it needs eval.num_samples of "
             "%d, four for each feature",
-            4 * extractor.dims,
+            fewest,
         )
     return extractor
 
