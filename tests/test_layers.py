@@ -17,7 +17,7 @@ LAYERS = [
         "sampling",
         "settings",
     },
-    {"data", "groups", "likelihoods", "mixture", "models", "objectives"},
+    {"data", "groups", "likelihoods", "mixture", "models", "objectives", "schedules"},
     {"evaluate", "train"},
     {
         "assembly",

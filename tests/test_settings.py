@@ -16,8 +16,8 @@ from vae_jax import (
     models,
     objectives,
     pixels,
+    schedules,
     settings,
-    train,
 )
 
 BASE = pathlib.Path(base.__file__)
@@ -105,7 +105,7 @@ def test_the_comments_of_base_say_which_fields_may_change():
         ("loss.recon", likelihoods.NAMES),
         ("loss.kl", objectives.KLS),
         ("loss.reduction", losses.REDUCTIONS),
-        ("optim.schedule", train.SCHEDULES),
+        ("optim.schedule", schedules.SCHEDULES),
     ],
 )
 def test_choices_are_those_that_the_code_has(field, names):

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from vae_jax import growth, likelihoods, models, objectives, train
+from vae_jax import likelihoods, models, objectives, schedules, train
 
 SHAPE = (8, 8, 1)
 BYTES = np.random.default_rng(0).integers(0, 256, (40, *SHAPE)).astype(np.uint8)
@@ -39,7 +39,12 @@ class Setup:
     """A small model with its step, its loop and its first state; compiled once."""
 
     def __init__(
-        self, name="mlp", use_ema=False, schedule=("constant", 0, 1), **fields
+        self,
+        name="mlp",
+        use_ema=False,
+        schedule=("constant", 0, 1),
+        first_step=0,
+        **fields,
     ):
         likelihood = likelihoods.build(
             "bce", sigma=1.0, sigma_learnable=False, include_const=True
@@ -49,14 +54,13 @@ class Setup:
         self.tx = optax.scale_by_adam()
         self.objective = objectives.elbo("analytic", 1)
         options = {"reduction": "sum", "scale": "unit", "dynamic_binarize": False}
-        options["first_step"] = 0
-        step = train.make_step(
+        self.attempt = train.make_attempt(
             self.model,
             self.objective,
-            self.tx,
-            train.make_schedule(*schedule),
+            schedules.make_schedule(*schedule),
             **(options | fields),
         )
+        step = train.make_step(self.attempt, self.tx, first_step=first_step)
         self.step = jax.jit(step)
         self.run_steps = train.make_run_steps(step)
         self.first = train.init_state(
@@ -156,11 +160,7 @@ def test_clipping_bounds_the_global_norm_of_what_the_optimiser_sees(hparams):
         lambda params: jnp.float32(0.0),
         lambda grads, state, params: (grads, optax.tree.norm(grads)),
     )
-    schedule = train.make_schedule("constant", 0, 1)
-    options = {"reduction": "sum", "scale": "unit", "dynamic_binarize": False}
-    step = train.make_step(
-        setup.model, setup.objective, spy, schedule, **options, first_step=0
-    )
+    step = train.make_step(setup.attempt, spy, first_step=0)
     state, seen = setup.begin()._replace(opt_state=jnp.float32(0.0)), []
     for clip_norm in (jnp.inf, 1.0, 1e6):
         clipped = hparams._replace(clip_norm=jnp.float32(clip_norm))
@@ -247,16 +247,6 @@ def test_the_average_starts_anew_with_a_stage(hparams):
     assert_same(late.step(skipped, IMAGES[:8], slow).ema, after.ema)
 
 
-def test_the_schedule_of_a_stage_adds_its_alpha_and_nothing_else(hparams):
-    (_, stage) = growth.plan(40, 2, epochs=(2,), batch_sizes=(8,), fadein_ratio=0.5)
-    plain = train.make_schedule("cosine", 0, 20)
-    grown = train.growing(plain, stage, "linear")
-    for step, alpha in ((10, 0.0), (12, 0.4), (15, 1.0), (19, 1.0)):
-        found = grown(hparams, step)
-        assert found.alpha == pytest.approx(alpha)
-        assert found._replace(alpha=hparams.alpha) == plain(hparams, step)
-
-
 def test_averaging_does_not_change_training(hparams):
     on, off = Setup(use_ema=True), Setup()
     decay = hparams._replace(ema_decay=jnp.float32(0.9))
@@ -297,8 +287,10 @@ def test_a_step_that_is_not_finite_changes_nothing_but_its_counters(hparams):
     for field in ("params", "opt_state", "ema", "sums", "good_steps", "key"):
         assert_same(getattr(good, field), getattr(worse, field))
     assert (worse.step, worse.bad_steps, worse.bad_in_a_row) == (3, 2, 2)
+    assert worse.last_bad_step == 3
     well = setup.step(worse, IMAGES[8:16], hparams)
     assert (well.step, well.bad_steps, well.bad_in_a_row) == (4, 2, 0)
+    assert well.last_bad_step == 3
     assert well.good_steps == 2
 
 
@@ -363,19 +355,6 @@ def test_seeds_decide_the_first_parameters():
     assert not np.array_equal(flat[0], flat[2])
 
 
-def test_warmup_rises_to_the_peak_in_equal_steps(hparams):
-    schedule = train.make_schedule("constant", 4, 100)
-    values = [float(schedule(hparams, jnp.int32(step)).lr) for step in range(6)]
-    np.testing.assert_allclose(values, np.float32([0.25, 0.5, 0.75, 1, 1, 1]) * 1e-3)
-
-
-def test_the_cosine_schedule_ends_at_zero_after_its_warmup(hparams):
-    schedule = train.make_schedule("cosine", 10, 110)
-    values = [float(schedule(hparams, jnp.int32(step)).lr) for step in (9, 10, 60, 110)]
-    # float32 rounding of numbers up to 1e-3
-    np.testing.assert_allclose(values, [1e-3, 1e-3, 5e-4, 0.0], atol=1e-9)
-
-
 def test_the_learning_rate_of_a_step_follows_the_schedule(hparams):
     # The first update of Adam is the learning rate times the sign of the gradient.
     warm, constant = Setup(schedule=("constant", 10, 100)), Setup()
@@ -386,11 +365,6 @@ def test_the_learning_rate_of_a_step_follows_the_schedule(hparams):
         change = jax.tree.map(lambda a, b: abs(a - b).max(), after.params, begin.params)
         moves.append(max(map(float, jax.tree.leaves(change))))
     assert moves[0] == pytest.approx(moves[1] / 10, rel=1e-2)
-
-
-def test_an_unknown_schedule_lists_the_known_ones():
-    with pytest.raises(ValueError, match="one of constant, cosine, got 'linear'"):
-        train.make_schedule("linear", 0, 1)
 
 
 def test_sweeps_put_an_axis_in_front_of_the_numbers(hparams):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -16,6 +17,7 @@ from vae_jax import (
     likelihoods,
     models,
     objectives,
+    schedules,
     train,
 )
 from vae_jax.contracts import Hparams, Model, Objective, Schedule
@@ -28,6 +30,7 @@ class Phase(NamedTuple):
     model: Model
     hparams: Hparams
     schedule: Schedule
+    attempt: train.AttemptFn  # compiled, to look into one step; see train.make_attempt
     run_steps: Callable[..., train.TrainState]  # see train.make_run_steps
     terms: Callable[..., dict[str, np.ndarray]]  # see evaluate.make_terms
 
@@ -155,28 +158,35 @@ def build_phase(
     config: ConfigDict, plan: growth.Plan, model: Model, objective: Objective, lr: float
 ) -> Phase:
     stage = plan[model.stage]
-    schedule = train.growing(
-        train.make_schedule(
+    schedule = schedules.growing(
+        schedules.make_schedule(
             config.optim.schedule, config.optim.warmup_steps, plan[-1].end_step
         ),
         stage,
         config.train.fade,
     )
-    step = train.make_step(
+    attempt = train.make_attempt(
         model,
         objective,
-        optimiser(config, model),
         schedule,
         reduction=config.loss.reduction,
         scale=config.data.scale,
         dynamic_binarize=config.data.binarize == "dynamic",
-        first_step=stage.first_step,
+    )
+    step = train.make_step(
+        attempt, optimiser(config, model), first_step=stage.first_step
     )
     terms = evaluate.make_terms(
         model, objective, scale=config.data.scale, batch_size=config.eval.batch_size
     )
     return Phase(
-        stage, model, hparams(config, lr), schedule, train.make_run_steps(step), terms
+        stage,
+        model,
+        hparams(config, lr),
+        schedule,
+        jax.jit(attempt),
+        train.make_run_steps(step),
+        terms,
     )
 
 

@@ -13,8 +13,6 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from vae_jax import growth, losses, pixels
 from vae_jax.contracts import Hparams, Model, Objective, Params, Schedule
 
-SCHEDULES = ("constant", "cosine")
-
 
 class TrainState(NamedTuple):
     """Everything that changes during training, and so everything a checkpoint holds.
@@ -32,6 +30,7 @@ class TrainState(NamedTuple):
     good_steps: Int[Array, ""]  # how many steps ``sums`` holds
     bad_steps: Int[Array, ""]  # skipped, in the whole run
     bad_in_a_row: Int[Array, ""]
+    last_bad_step: Int[Array, ""]  # the number of the newest one, from 1; 0 if none
     best_elbo: Float[Array, ""]  # of the validation set; -inf before the first
     best_step: Int[Array, ""]
 
@@ -65,6 +64,7 @@ def init_state(
             good_steps=jnp.int32(0),
             bad_steps=jnp.int32(0),
             bad_in_a_row=jnp.int32(0),
+            last_bad_step=jnp.int32(0),
             best_elbo=jnp.float32(-jnp.inf),
             best_step=jnp.int32(0),
         )
@@ -125,71 +125,40 @@ def epoch_order(
     return order.reshape(num_batches, batch_size)
 
 
-def make_schedule(kind: str, warmup_steps: int, total_steps: int) -> Schedule:
-    """What changes from step to step: the learning rate.
+class Attempt(NamedTuple):
+    """What a step computes before it is known whether the step shall count."""
 
-    Args:
-        kind: ``constant``, or ``cosine`` from the peak to 0 at ``total_steps``.
-        warmup_steps: linear rise to the peak, which the last of these steps uses.
-        total_steps: of the whole run, warm-up included.
+    hparams: Hparams  # those of this step
+    x: Float[Array, "B H W C"]
+    terms: dict[str, Float[Array, " B"]]
+    loss: Float[Array, ""]
+    grads: Params
+    grad_norm: Float[Array, ""]  # over all parameters, before it is clipped
 
-    Raises:
-        ValueError: if there is no such schedule.
-    """
-    if kind not in SCHEDULES:
-        raise ValueError(
-            f"schedule: must be one of {', '.join(SCHEDULES)}, got {kind!r}"
-        )
-    factor = optax.schedules.constant_schedule(1.0)
-    if kind == "cosine":
-        falling_steps = max(1, total_steps - warmup_steps)
-        factor = optax.schedules.cosine_decay_schedule(1.0, falling_steps)
-    if warmup_steps:
-        rise = optax.schedules.linear_schedule(0.0, 1.0, warmup_steps)
-        factor = optax.schedules.join_schedules(
-            [lambda step: rise(step + 1), factor], [warmup_steps]
-        )
-
-    def at_step(hparams: Hparams, step: Int[Array, ""] | int) -> Hparams:
-        return hparams._replace(lr=hparams.lr * factor(step))
-
-    return at_step
+    def is_finite(self) -> Bool[Array, ""]:
+        return jnp.isfinite(self.loss) & jnp.isfinite(self.grad_norm)
 
 
-def growing(schedule: Schedule, stage: growth.Stage, fade: str) -> Schedule:
-    """The same schedule with the alpha of a stage, one of ``growth.FADES``."""
-
-    def at_step(hparams: Hparams, step: Int[Array, ""] | int) -> Hparams:
-        return schedule(hparams, step)._replace(alpha=growth.alpha(stage, step, fade))
-
-    return at_step
+AttemptFn = Callable[[TrainState, Array, Hparams], Attempt]
 
 
-def make_step(
+def make_attempt(
     model: Model,
     objective: Objective,
-    tx: optax.GradientTransformation,
     schedule: Schedule,
     *,
     reduction: str,
     scale: str,
     dynamic_binarize: bool,
-    first_step: int,
-) -> StepFn:
-    """One optimiser update as a pure function ``(state, images, hparams) -> state``.
-
-    ``tx`` ends at the direction of the update; the learning rate is applied here, where
-    it is traced. A step whose loss or gradient is not finite changes nothing but the
-    step number and the counters of bad steps. ``first_step`` is that of the stage.
-    """
+) -> AttemptFn:
+    """The loss of a batch and its gradient: ``(state, images, hparams) -> Attempt``."""
     num_values = int(np.prod(model.image_shape))
 
     def batch_loss(params, x, key, hparams):
         loss, terms = objective(model, params, x, key, hparams)
-        scalar = losses.batch_loss(loss, reduction, num_values)
-        return scalar, jax.tree.map(jnp.mean, terms)
+        return losses.batch_loss(loss, reduction, num_values), terms
 
-    def step(state: TrainState, images: Array, hparams: Hparams) -> TrainState:
+    def attempt(state: TrainState, images: Array, hparams: Hparams) -> Attempt:
         hparams = schedule(hparams, state.step)
         data_key, key = jax.random.split(jax.random.fold_in(state.key, state.step))
         x = pixels.to_float(images, scale)
@@ -199,18 +168,35 @@ def make_step(
         (loss, terms), grads = jax.value_and_grad(batch_loss, has_aux=True)(
             state.params, x, key, hparams
         )
-        grad_norm = optax.tree.norm(grads)
-        clip = jnp.minimum(1.0, hparams.clip_norm / grad_norm)
-        grads = jax.tree.map(lambda g: g * clip, grads)
+        return Attempt(hparams, x, terms, loss, grads, optax.tree.norm(grads))
+
+    return attempt
+
+
+def make_step(
+    attempt: AttemptFn, tx: optax.GradientTransformation, *, first_step: int
+) -> StepFn:
+    """One optimiser update as a pure function ``(state, images, hparams) -> state``.
+
+    ``tx`` ends at the direction of the update; the learning rate is applied here, where
+    it is traced. A step whose loss or gradient is not finite changes nothing but the
+    step number and the counters of bad steps. ``first_step`` is that of the stage.
+    """
+
+    def step(state: TrainState, images: Array, hparams: Hparams) -> TrainState:
+        tried = attempt(state, images, hparams)
+        hparams = tried.hparams
+        clip = jnp.minimum(1.0, hparams.clip_norm / tried.grad_norm)
+        grads = jax.tree.map(lambda g: g * clip, tried.grads)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
 
         params = jax.tree.map(lambda p, u: p - hparams.lr * u, state.params, updates)
         ema = _average(state, params, hparams.ema_decay, first_step)
-        terms = {"loss": loss, **terms, "grad_norm": grad_norm}
+        means = jax.tree.map(jnp.mean, tried.terms)
+        means = {"loss": tried.loss, **means, "grad_norm": tried.grad_norm}
         # Groups of latents that are still to come have no terms.
-        terms = {name: terms.get(name, jnp.float32(0.0)) for name in state.sums}
-        ok = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
-        return _accept(state, (params, opt_state, ema, terms), ok)
+        means = {name: means.get(name, jnp.float32(0.0)) for name in state.sums}
+        return _accept(state, (params, opt_state, ema, means), tried.is_finite())
 
     return step
 
@@ -280,4 +266,5 @@ def _accept(state: TrainState, proposed: tuple, ok: Bool[Array, ""]) -> TrainSta
         good_steps=state.good_steps + ok,
         bad_steps=state.bad_steps + ~ok,
         bad_in_a_row=jnp.where(ok, 0, state.bad_in_a_row + 1),
+        last_bad_step=jnp.where(ok, state.last_bad_step, state.step + 1),
     )

@@ -1,0 +1,35 @@
+"""What changes from step to step."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vae_jax import growth, schedules
+
+
+def test_the_schedule_of_a_stage_adds_its_alpha_and_nothing_else(hparams):
+    (_, stage) = growth.plan(40, 2, epochs=(2,), batch_sizes=(8,), fadein_ratio=0.5)
+    plain = schedules.make_schedule("cosine", 0, 20)
+    grown = schedules.growing(plain, stage, "linear")
+    for step, alpha in ((10, 0.0), (12, 0.4), (15, 1.0), (19, 1.0)):
+        found = grown(hparams, step)
+        assert found.alpha == pytest.approx(alpha)
+        assert found._replace(alpha=hparams.alpha) == plain(hparams, step)
+
+
+def test_warmup_rises_to_the_peak_in_equal_steps(hparams):
+    schedule = schedules.make_schedule("constant", 4, 100)
+    values = [float(schedule(hparams, jnp.int32(step)).lr) for step in range(6)]
+    np.testing.assert_allclose(values, np.float32([0.25, 0.5, 0.75, 1, 1, 1]) * 1e-3)
+
+
+def test_the_cosine_schedule_ends_at_zero_after_its_warmup(hparams):
+    schedule = schedules.make_schedule("cosine", 10, 110)
+    values = [float(schedule(hparams, jnp.int32(step)).lr) for step in (9, 10, 60, 110)]
+    # float32 rounding of numbers up to 1e-3
+    np.testing.assert_allclose(values, [1e-3, 1e-3, 5e-4, 0.0], atol=1e-9)
+
+
+def test_an_unknown_schedule_lists_the_known_ones():
+    with pytest.raises(ValueError, match="one of constant, cosine, got 'linear'"):
+        schedules.make_schedule("linear", 0, 1)
