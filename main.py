@@ -5,6 +5,7 @@
   python main.py --config=... --workdir=RUN                 in RUN; resumes there
   python main.py --mode=eval --workdir=RUN                  evaluate a run again
   python main.py --mode=sample --workdir=RUN --num=64       means of new images
+  python main.py --mode=replay --workdir=RUN --step=S       look into one step
   python main.py --mode=compare --workdirs=RUN1,RUN2        runs in one table
   python main.py --config=... --print_config                show every field
 
@@ -26,7 +27,7 @@ from vae_jax import settings
 ROOT = pathlib.Path(__file__).parent
 FIELD = re.compile(r"^--?(?:no)?config\.([^=\s]*)", re.MULTILINE)
 CONFIG = re.compile(r"^--?config(?:=|\n)(.*)", re.MULTILINE)
-MODES = ("train", "eval", "sample", "compare")
+MODES = ("train", "eval", "sample", "replay", "compare")
 OF_COMPARING = ("workdirs", "out")
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
@@ -57,6 +58,7 @@ def main(argv: list[str]) -> int:
         num=args.num,
         sample_seed=args.sample_seed,
         stage=args.stage,
+        step=args.step,
         workdirs=args.workdirs,
         out=args.out,
         command=argv,
@@ -121,8 +123,10 @@ def check_one_run(args: flags.FlagValues) -> None:
     for flag in OF_COMPARING:
         if args[flag].present:
             raise ValueError(f"--{flag}: is for --mode=compare")
-    if args.stage is not None and args.mode == "train":
+    if args.stage is not None and args.mode not in ("eval", "sample"):
         raise ValueError("--stage: is for --mode=eval and --mode=sample")
+    if (args.step is None) == (args.mode == "replay"):
+        raise ValueError("--step: is for --mode=replay, which needs it")
     if args.mode != "train" and args.workdir is None:
         raise ValueError(f"--workdir: must name a run for --mode={args.mode}")
 
@@ -194,6 +198,7 @@ def known_flags() -> flags.FlagValues:
     flags.DEFINE_integer(
         "stage", None, "eval, sample: a finished stage instead of the end", 0, **define
     )
+    flags.DEFINE_integer("step", None, "replay: which step, from 1", 1, **define)
     flags.DEFINE_list(
         "workdirs",
         None,

@@ -14,21 +14,23 @@ def test_new_run_directories_are_named_after_the_experiment_and_never_shared(
     tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    first, second = (experiment.open_folder(None, CONFIG) for _ in range(2))
+    first, second = (experiment.make_folder(None, "vae") for _ in range(2))
     assert first != second
     for folder in (first, second):
         assert folder.parent == tmp_path / "experiments"
         assert folder.name.startswith("vae_")
-        assert experiment.read_json(folder / "config.json") == CONFIG
+        assert folder.is_dir()
 
 
 def test_a_run_of_the_same_config_is_accepted(tmp_path):
-    experiment.open_folder(str(tmp_path / "run"), CONFIG)
-    experiment.check_folder(str(tmp_path / "run"), CONFIG)
+    folder = experiment.make_folder(str(tmp_path / "run"), "vae")
+    experiment.describe(folder, CONFIG, {"train": "0"})
+    experiment.check_folder(folder, CONFIG)
+    assert experiment.read_json(folder / "config.json") == CONFIG
 
 
 def test_a_run_of_another_config_is_refused_with_every_difference(tmp_path):
-    experiment.open_folder(str(tmp_path), CONFIG)
+    experiment.describe(tmp_path, CONFIG, {})
     changed = json.loads(json.dumps(CONFIG))
     changed["loss"]["beta"], changed["seed"] = 4.0, 1
     with pytest.raises(ValueError, match="another config: ") as caught:

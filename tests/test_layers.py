@@ -26,6 +26,8 @@ LAYERS = [
         "experiment",
         "extractors",
         "html",
+        "inspection",
+        "lock",
         "pacing",
         "plots",
         "progress",

@@ -37,10 +37,14 @@ def run(*args):
         ([DIGITS, "extra", "more"], "arguments: must all be flags, got extra more"),
         (
             [DIGITS, "--mode=trian"],
-            "value should be one of <train|eval|sample|compare>",
+            "value should be one of <train|eval|sample|replay|compare>",
         ),
         ([DIGITS, "--num=0", "--mode=sample"], "--num=0: 0 is not a positive integer"),
         ([DIGITS, "--stage=1"], "--stage: is for --mode=eval and --mode=sample"),
+        ([DIGITS, "--step=1"], "--step: is for --mode=replay, which needs it"),
+        (["--mode=replay", "--workdir=a"], "--step: is for --mode=replay, which needs"),
+        (["--mode=replay", "--step=0"], "--step=0: 0 is not a positive integer"),
+        (["--mode=replay", "--step=1"], "--workdir: must name a run for --mode=replay"),
         (["--mode=eval"], "--workdir: must name a run for --mode=eval"),
         (["--mode=sample"], "--workdir: must name a run for --mode=sample"),
         (["--mode=eval", "--workdir=/no/such"], "there is no /no/such/config.json"),
@@ -64,7 +68,11 @@ def run(*args):
         (["--config.seed=3"], "--config: must be given"),
     ],
 )
-def test_a_command_that_makes_no_sense_is_refused_in_a_line(args, message, capsys):
+def test_a_command_that_makes_no_sense_is_refused_in_a_line(
+    args, message, capsys, monkeypatch
+):
+    # Where a config file was loaded before, ml_collections keeps what it defined.
+    monkeypatch.delitem(sys.modules, "config_config", raising=False)
     assert run(*args) == 2
     out, err = capsys.readouterr()
     assert err.startswith("main.py: ")

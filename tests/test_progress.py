@@ -60,9 +60,10 @@ def test_durations_read_as_a_person_says_them(seconds, text):
 def test_an_epoch_is_one_line_that_tells_of_skipped_steps():
     row = {"elbo": -101.234, "recon": 80.0, "kl": 21.234}
     times = {"images_per_second": 12345.6, "seconds": 4.0, "bad_steps": 3}
+    times["last_bad_step"] = 17
     rows = [{"split": "train", **row, **times}, {"split": "valid", **row}]
     line = progress.epoch_line("epoch 1/2", rows)
     assert "train  elbo -101.23  recon 80.00  kl 21.23 |" in line
     assert "valid  elbo -101.23" in line
     assert "12,346 images/s, 4.0s" in line
-    assert "3 steps skipped so far: not finite" in line
+    assert "3 steps skipped so far: not finite; the last: 17" in line

@@ -24,7 +24,7 @@ DATA = "data.json"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
-def check_folder(workdir: str | None, config: dict[str, Any]) -> None:
+def check_folder(workdir: pathlib.Path | str | None, config: dict[str, Any]) -> None:
     """Accepts a run directory that is new, empty, or a run of the same config.
 
     Raises:
@@ -56,7 +56,7 @@ def check_folder(workdir: str | None, config: dict[str, Any]) -> None:
         raise ValueError(f"--workdir: {workdir} is a run of another config: {listing}")
 
 
-def check_data(workdir: str | None, digests: dict[str, str]) -> None:
+def check_data(workdir: pathlib.Path | str | None, digests: dict[str, str]) -> None:
     """Accepts a run directory whose images, if it has seen any, are these.
 
     Raises:
@@ -74,21 +74,44 @@ def check_data(workdir: str | None, digests: dict[str, str]) -> None:
         )
 
 
-def open_folder(workdir: str | None, config: dict[str, Any]) -> pathlib.Path:
-    """The run directory, made if need be, with the config in it.
+def make_folder(workdir: str | None, exp_name: str) -> pathlib.Path:
+    """The run directory, made if need be: ``workdir``, or a new one.
 
     Raises:
-        OSError: if it cannot be made or written.
+        OSError: if it cannot be made.
+    """
+    with writable(workdir or "experiments"):
+        folder = pathlib.Path(workdir) if workdir else _new_folder(exp_name)
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder.absolute()
+
+
+def describe(
+    folder: pathlib.Path, config: dict[str, Any], digests: dict[str, str]
+) -> None:
+    """Writes what the run is of, its config and its images, into its directory.
+
+    Raises:
+        OSError: if that cannot be written.
+    """
+    with writable(folder):
+        write_json(folder / "config.json", config)
+        write_json(folder / DATA, digests)
+        (folder / "plots").mkdir(exist_ok=True)
+
+
+@contextlib.contextmanager
+def writable(folder: pathlib.Path | str) -> Iterator[None]:
+    """Says of the errors in it that the run directory cannot be written.
+
+    Raises:
+        OSError: with that text.
     """
     try:
-        folder = pathlib.Path(workdir) if workdir else _new_folder(config["exp_name"])
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "config.json", config)
-        (folder / "plots").mkdir(exist_ok=True)
+        yield
     except OSError as error:
-        where = workdir or "experiments"
-        raise OSError(f"--workdir: must be writable, got {where}: {error}") from error
-    return folder.absolute()
+        text = f"--workdir: must be writable, got {folder}: {error}"
+        raise OSError(text) from error
 
 
 def _new_folder(exp_name: str) -> pathlib.Path:

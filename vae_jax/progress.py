@@ -82,7 +82,8 @@ def epoch_line(label: str, rows: list[dict[str, Any]]) -> str:
     rate, seconds = rows[0]["images_per_second"], rows[0]["seconds"]
     parts.append(f"{rate:,.0f} images/s, {duration(seconds)}")
     if rows[0]["bad_steps"]:
-        parts.append(f"| {rows[0]['bad_steps']} steps skipped so far: not finite")
+        count, last = rows[0]["bad_steps"], rows[0]["last_bad_step"]
+        parts.append(f"| {count} steps skipped so far: not finite; the last: {last}")
     return "  ".join(parts)
 
 

@@ -1,6 +1,7 @@
-"""What a command does: training, evaluation, sampling, comparing."""
+"""What a command does: training, evaluation, sampling, a second look, comparing."""
 
 import json
+import pathlib
 import sys
 from typing import Any
 
@@ -9,11 +10,21 @@ import numpy as np
 from absl import logging as absl_logging
 from ml_collections import ConfigDict
 
-from vae_jax import assembly, evaluate, experiment, plots, report, tensorboard, train
-from vae_jax.run import comparing, final, training
+from vae_jax import (
+    assembly,
+    evaluate,
+    experiment,
+    lock,
+    plots,
+    report,
+    tensorboard,
+    train,
+)
+from vae_jax.run import comparing, final, replay, training
 from vae_jax.run.session import (
     Refused,
     Stopped,
+    alone,
     assemble,
     existing,
     foreseen,
@@ -29,17 +40,18 @@ def run(
     """Carries out one command and returns its exit code.
 
     Args:
-        mode: ``train``, ``eval``, ``sample`` or ``compare``.
+        mode: ``train``, ``eval``, ``sample``, ``replay`` or ``compare``.
         config: complete and checked; None to compare runs, which have their own.
         workdir: the run directory; if None, training makes one.
         **options: ``command``, the command line; ``num``, ``sample_seed``, ``stage``,
-            ``workdirs``, ``out``.
+            ``step``, ``workdirs``, ``out``.
     """
     absl_logging.set_verbosity(absl_logging.WARNING)  # orbax says a lot under INFO
     modes = {
         "train": run_training,
         "eval": run_evaluation,
         "sample": run_sampling,
+        "replay": run_replay,
         "compare": run_comparison,
     }
     with experiment.logs() as log:
@@ -60,6 +72,8 @@ def run_training(config, workdir, log, command, **_) -> None:
     with foreseen():
         experiment.check_folder(workdir, plain)
         found = experiment.finished(workdir, assembly.total_epochs(config))
+        if workdir:
+            lock.check_free(pathlib.Path(workdir))  # before the data are loaded
         if config.train.tensorboard:
             tensorboard.check_installed()
     if found:
@@ -69,19 +83,22 @@ def run_training(config, workdir, log, command, **_) -> None:
     job = assemble(config)
     digests = report.digests(job.dataset)
     with foreseen():
-        experiment.check_data(workdir, digests)
-        folder = experiment.open_folder(workdir, plain)
-        experiment.write_json(folder / experiment.DATA, digests)
-        experiment.log_to(log, folder)
-        experiment.record_environment(folder, command)
-    LOGGER.info("run directory: %s", folder)
-    with opened(config, job, folder) as session:
-        final.finish(session, training.fit(session))
+        folder = experiment.make_folder(workdir, config.exp_name)
+    with alone(folder):
+        with foreseen():  # again, as another process may have been there since
+            experiment.check_folder(folder, plain)
+            experiment.check_data(folder, digests)
+            experiment.describe(folder, plain, digests)
+            experiment.log_to(log, folder)
+            experiment.record_environment(folder, command)
+        LOGGER.info("run directory: %s", folder)
+        with opened(config, job, folder) as session:
+            final.finish(session, training.fit(session))
 
 
 def run_evaluation(config, workdir, log, stage, command, **_) -> None:
     """Evaluates what a run has saved, and makes its final pictures again."""
-    with existing(config, workdir) as (session, state):
+    with existing(config, workdir, reads_only=False) as (session, state):
         experiment.log_to(log, session.folder)
         experiment.record_environment(session.folder, command)
         final.finish(session, state, stage, full=True)
@@ -90,7 +107,7 @@ def run_evaluation(config, workdir, log, stage, command, **_) -> None:
 def run_sampling(config, workdir, log, num, sample_seed, stage, **_) -> None:
     """Writes the means of images from the prior of a run: a picture and an array."""
     del log
-    with existing(config, workdir) as (session, state):
+    with existing(config, workdir, reads_only=True) as (session, state):
         state, _ = final.chosen(session, state, stage)
         params, key = train.shown_params(state), jax.random.key(sample_seed)
         phase, step = session.job.phase_of(int(state.step)), int(state.step)
@@ -104,6 +121,13 @@ def run_sampling(config, workdir, log, num, sample_seed, stage, **_) -> None:
         plots.samples(path.with_suffix(".png"), np.asarray(images))
         np.save(path.with_suffix(".npy"), np.clip(images, 0, 1))
         LOGGER.info("%d samples of step %d: %s.png and .npy", num, state.step, path)
+
+
+def run_replay(config, workdir, log, step, **_) -> None:
+    """Computes one step of a run again and looks into it."""
+    del log
+    with existing(config, workdir, reads_only=True) as (session, _):
+        replay.replay(session, step)
 
 
 def run_comparison(config, workdir, log, workdirs, out, **_) -> None:

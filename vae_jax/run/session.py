@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from vae_jax import assembly, checkpoint, experiment, report
+from vae_jax import assembly, checkpoint, experiment, lock, report
 from vae_jax.train import TrainState
 
 
@@ -60,14 +60,32 @@ def opened(
 
 
 @contextlib.contextmanager
-def existing(config, workdir) -> Iterator[tuple[Session, TrainState]]:
-    """A session on a run that has been trained before, and its newest state."""
+def alone(folder: pathlib.Path) -> Iterator[None]:
+    """Keeps every other process that would write there out of a run directory."""
+    with contextlib.ExitStack() as stack:
+        with foreseen(), experiment.writable(folder):
+            stack.enter_context(lock.held(folder))
+        yield
+
+
+@contextlib.contextmanager
+def existing(config, workdir, reads_only: bool) -> Iterator[tuple[Session, TrainState]]:
+    """A session on a run that has been trained before, and its newest state.
+
+    One that only reads may be on a run that is in use.
+    """
+    folder = pathlib.Path(workdir).absolute()
     with foreseen():
         experiment.check_folder(workdir, json.loads(config.to_json()))
-    folder, job = pathlib.Path(workdir).absolute(), assemble(config)
-    with foreseen():
-        experiment.check_data(workdir, report.digests(job.dataset))
-    with opened(config, job, folder) as session:
+        if not reads_only:
+            lock.check_free(folder)  # before the data are loaded
+    job = assemble(config)
+    with contextlib.ExitStack() as stack:
+        if not reads_only:
+            stack.enter_context(alone(folder))
+        with foreseen():
+            experiment.check_data(workdir, report.digests(job.dataset))
+        session = stack.enter_context(opened(config, job, folder))
         with foreseen():
             shapes = jax.eval_shape(job.initial_state)
             state = session.saved.restore_latest(shapes, repair=False)

@@ -8,8 +8,9 @@ import jax
 from vae_jax import evaluate, experiment, growth, pacing, plots, progress, train
 from vae_jax import tensorboard as tensorboard_files
 from vae_jax.assembly import Phase
-from vae_jax.run import final
+from vae_jax.run import final, replay
 from vae_jax.run.session import Session, Stopped, foreseen
+from vae_jax.run.stepping import Feed
 from vae_jax.train import TrainState
 
 LOGGER = experiment.LOGGER
@@ -19,35 +20,25 @@ def fit(session: Session) -> TrainState:
     """Trains up to the last epoch. What is done is logged, saved and pictured."""
     config, job, _, saved = session
     state = restore_or_begin(session)
-    images = jax.device_put(job.dataset.train.images)
+    feed = Feed(job, config.seed)
     done, total = int(state.step), job.plan[-1].end_step
     images_done = functools.partial(growth.images_done, job.plan)
-
-    @functools.lru_cache(maxsize=1)
-    def order(epoch, batch_size):
-        rows = train.epoch_order(config.seed, epoch, len(images), batch_size)
-        return jax.device_put(rows)
-
     with (
         pacing.pace(**config.checkpoint, max_minutes=config.train.max_minutes) as pace,
         progress.shown(images_done(total), images_done(done)) as show,
     ):
         while done < total:
             phase = job.phase_at(done)
-            epoch, start = phase.stage.epoch_at(done)
+            start = phase.stage.epoch_at(done)[1]
             if done == phase.stage.first_step:
                 pace.start_stage()
             if start == 0:
-                state = train.start_epoch(state)
                 pace.start_epoch()
             piece = pace.next_piece(done, phase.stage.steps_per_epoch - start)
             with pace.timed(piece):
-                rows = order(epoch, phase.stage.batch_size)
-                state = phase.run_steps(
-                    state, images, rows, start, start + piece, phase.hparams
-                )
+                state = feed.take(phase, state, piece)
                 done = int(state.step)
-            stop_if_bad(session, state)
+            stop_if_bad(session, feed, state)
             show(images_done(done), label(session, done), train.epoch_means(state))
             epoch_is_over = phase.stage.epoch_at(done)[1] == 0
             if epoch_is_over:
@@ -96,6 +87,7 @@ def end_epoch(session: Session, state: TrainState, pace: pacing.Pace) -> TrainSt
         **phase.own_terms(train.epoch_means(state)),
         "lr": float(phase.schedule(phase.hparams, state.step - 1).lr),
         "bad_steps": int(state.bad_steps),
+        "last_bad_step": int(state.last_bad_step),
         "seconds": pace.epoch_seconds,
         "images_per_second": pace.epoch_rate() * phase.stage.batch_size,
     }
@@ -130,19 +122,17 @@ def picture_epoch(session: Session, phase: Phase, params, step: int) -> None:
         plots.of_moment(folder / "plots", name, subject, rows, epoch)
 
 
-def stop_if_bad(session: Session, state: TrainState) -> None:
+def stop_if_bad(session: Session, feed: Feed, state: TrainState) -> None:
     """Raises ``Stopped``, with the state saved, if the numbers have blown up."""
     bad, step = int(state.bad_in_a_row), int(state.step)
     if bad < session.config.train.max_bad_steps:
         return
     session.saved.save(state)
-    phase = session.job.phase_of(step)
-    lr = float(phase.schedule(phase.hparams, state.step - 1).lr)
     raise Stopped(
-        f"Stopped at step {step}: {bad} steps in a row had a loss or a "
-        f"gradient that is not finite, at a learning rate of {lr:g}. Their updates "
-        "were skipped. In a new run, a lower --config.optim.lr or "
-        "--config.optim.clip_norm=100 may help.",
+        f"Stopped at step {step}: {bad} steps in a row had a loss or a gradient that "
+        "is not finite. Their updates were skipped, and the state is saved.\n"
+        f"{replay.blown_up(session, feed, state)}\nIn a new run, a lower "
+        "--config.optim.lr or --config.optim.clip_norm=100 may help.",
         exit_code=1,
     )
 

@@ -1,0 +1,101 @@
+"""One training step, looked into: its terms, and where it stops being finite."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from vae_jax import train
+from vae_jax.contracts import Model, Params
+
+NUMBERS = ("lr", "beta", "sigma", "alpha")  # of Hparams: the rest may be infinite
+OF_EACH_IMAGE = ("images", "posterior", "terms")
+
+
+class NotFinite(NamedTuple):
+    """The first array of a step that is not finite, in the order of computation."""
+
+    name: str  # such as ``posterior/0/logvar``
+    images: list[int]  # of the batch: whose values they are; empty if no image's own
+
+
+def first_not_finite(
+    model: Model, params: Params, attempt: train.Attempt
+) -> NotFinite | None:
+    """Where a step stops being finite, if it does.
+
+    Args:
+        model: that of the step.
+        params: those before the step.
+        attempt: what the step computed.
+    """
+    for part, tree in in_order(model, params, attempt):
+        for path, leaf in leaves(tree):
+            finite = np.isfinite(leaf)
+            if finite.all():
+                continue
+            name, images = "/".join(filter(None, (part, path))), []
+            if part in OF_EACH_IMAGE:
+                bad = ~finite.reshape(len(finite), -1).all(axis=1)
+                images = np.flatnonzero(bad).tolist()
+            return NotFinite(name, images)
+    return None
+
+
+def in_order(
+    model: Model, params: Params, attempt: train.Attempt
+) -> Iterator[tuple[str, Any]]:
+    """The parts of a step, each before those that are computed from it."""
+    yield "numbers", {name: getattr(attempt.hparams, name) for name in NUMBERS}
+    yield "images", attempt.x
+    yield "parameters", params
+    yield "posterior", posterior(model, params, attempt)
+    # Of the terms, the KL needs the posterior alone, and the bound all others.
+    first, last = attempt.terms.keys() - {"recon", "elbo"}, ("recon", "elbo")
+    for name in (*sorted(first), *last):
+        yield "terms", {name: attempt.terms[name]}
+    yield "loss", attempt.loss
+    yield "gradient", attempt.grads
+    yield "gradient_norm", attempt.grad_norm
+
+
+def posterior(
+    model: Model, params: Params, attempt: train.Attempt
+) -> list[dict[str, Array]]:
+    """Mean and logvar of q(z|x) for each group of latents.
+
+    A group below others is taken at the means of those.
+    """
+    latents = model.encode(params, attempt.x, None, attempt.hparams.alpha)
+    return [latent.posterior._asdict() for latent in latents]
+
+
+def leaves(tree: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Pairs of path and array."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        yield name, np.asarray(leaf)
+
+
+def of_values(values: Array | np.ndarray) -> dict[str, Any]:
+    """Mean, lowest and highest, and how many are not finite.
+
+    If one is not, neither are they.
+    """
+    values = np.asarray(values, np.float64)
+    return {
+        "mean": float(values.mean()),
+        "lowest": float(values.min()),
+        "highest": float(values.max()),
+        "not_finite": int((~np.isfinite(values)).sum()),
+    }
+
+
+def norms(grads: Params) -> dict[str, float]:
+    """The Euclidean norm of each array of a gradient."""
+    return {
+        path: float(np.sqrt(np.square(leaf.astype(np.float64)).sum()))
+        for path, leaf in leaves(grads)
+    }

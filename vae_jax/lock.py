@@ -1,0 +1,102 @@
+"""One process at a time in a run directory."""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import pathlib
+import socket
+from collections.abc import Iterator
+
+LOGGER = logging.getLogger("vae_jax")
+NAME = ".lock"
+
+
+@contextlib.contextmanager
+def held(folder: pathlib.Path) -> Iterator[None]:
+    """Keeps other processes out of a run directory, until this one leaves or dies.
+
+    The lock is the operating system's, on a file that says who holds it. The system
+    frees it when its holder dies in whatever way, so what is left is never in the way.
+
+    Raises:
+        ValueError: at once, with host and process, if another process holds it.
+        OSError: if the file cannot be written.
+    """
+    path = folder / NAME
+    file = _taken(path)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # the folder may have gone
+            path.unlink()  # while it is still held: see _taken
+        os.close(file)
+
+
+def check_free(folder: pathlib.Path) -> None:
+    """Accepts a run directory in which no process is at work.
+
+    Raises:
+        ValueError: as ``held``.
+    """
+    path = folder / NAME
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:  # none there, or a folder that others will complain of
+        return
+    try:
+        _lock(file, path)
+    finally:
+        os.close(file)
+
+
+def _taken(path: pathlib.Path) -> int:
+    """The open file, locked, with this process's name in it."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _lock(file, path)
+            if not _is_at(file, path):  # its last holder has removed it in between
+                os.close(file)
+                continue
+            if earlier := _holder(file):
+                LOGGER.info("%s did not end in order; its lock is void", earlier)
+            _sign(file)
+        except BaseException:
+            os.close(file)
+            raise
+        return file
+
+
+def _lock(file: int, path: pathlib.Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = _holder(file) or "another process"
+        raise ValueError(
+            f"--workdir: {path.parent} is in use by {holder}; wait for it, or stop it"
+        ) from error
+    except OSError as error:
+        LOGGER.warning("%s: this file system has no locks: %s", path, error)
+
+
+def _is_at(file: int, path: pathlib.Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _holder(file: int) -> str:
+    """Who signed the lock; empty if nobody has, or not legibly."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        found = json.loads(os.pread(file, 1000, 0))
+        return f"process {int(found['pid'])} on {found['host']!r}"
+    return ""
+
+
+def _sign(file: int) -> None:
+    os.ftruncate(file, 0)
+    text = json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
+    os.pwrite(file, text.encode(), 0)
