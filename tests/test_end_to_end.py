@@ -212,6 +212,47 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path, capfd, monkeypatch):
     assert result(folder)["trained_epochs"] == 3
 
 
+def test_ctrl_c_in_a_terminal_saves_and_exits_as_shells_expect(tmp_path):
+    folder = tmp_path / "run"
+    command = [sys.executable, "main.py", "--config=configs/digits_mlp.py", *SMALL]
+    command += [f"--workdir={folder}", "--config.train.epochs=100000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("epoch 2/"):
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stdout.read()
+    assert process.returncode == 130
+    assert "saved: SIGINT. To go on: python main.py --workdir=" in rest
+    step = int(final_state(folder)[0])
+    assert f"Stopped at step {step}, saved" in rest
+    assert [r["step"] for r in rows(folder)][-1] == 5 * (step // 5)
+
+
+def test_a_run_directory_in_use_is_refused_to_all_but_readers(
+    tmp_path, capfd, monkeypatch
+):
+    from vae_jax import pacing
+
+    folder = tmp_path / "run"
+    codes = {}
+
+    def meanwhile(pace, step, left):
+        if step == 7:
+            for mode in ("train", "eval", "sample"):
+                args = [f"--mode={mode}", f"--workdir={folder}", "--num=2"]
+                codes[mode] = main.main(["main.py", *args])
+        return 1
+
+    monkeypatch.setattr(pacing.Pace, "next_piece", meanwhile)
+    assert run("digits_mlp", f"--workdir={folder}") == 0
+    assert codes == {"train": 2, "eval": 2, "sample": 0}
+    message = f"--workdir: {folder} is in use by process {os.getpid()} on "
+    assert capfd.readouterr().err.count(message) == 2
+    assert not (folder / ".lock").exists()
+    assert (folder / "samples" / "samples_2_seed0.npy").exists()
+
+
 def test_a_finished_run_prints_its_results_and_more_epochs_go_on(tmp_path, capfd):
     folder = tmp_path / "run"
     args = [f"--workdir={folder}"]
