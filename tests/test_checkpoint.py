@@ -111,8 +111,14 @@ def test_when_every_checkpoint_is_damaged_all_are_named_and_none_is_touched(
     for step in (1, 2):
         saved.save(at(first, step))
         damage(saved, step)
-    with pytest.raises(ValueError, match=r"no checkpoint is whole: .*/2: .*/1: "):
+    with pytest.raises(ValueError, match="no checkpoint can be restored") as caught:
         saved.restore_latest(first, repair=True)
+    for step in (1, 2):
+        assert f"{saved.folder / str(step)}: damaged: its file " in str(caught.value)
+    advice = (
+        "Nothing was changed. Put back a copy of one, or train in another --workdir"
+    )
+    assert str(caught.value).endswith(advice)
     assert saved.steps() == [1, 2]
 
 

@@ -9,8 +9,10 @@ import vae_jax
 
 LAYERS = [
     {
+        "checksums",
         "contracts",
         "distances",
+        "files",
         "growth",
         "losses",
         "pixels",
@@ -26,6 +28,7 @@ LAYERS = [
         "experiment",
         "extractors",
         "html",
+        "metrics",
         "pacing",
         "plots",
         "progress",
