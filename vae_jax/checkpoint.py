@@ -1,6 +1,7 @@
 """Checkpoints of a run. Every call of orbax is here."""
 
 import contextlib
+import functools
 import hashlib
 import logging
 import os
@@ -37,16 +38,14 @@ class Checkpoints:
     def __init__(self, folder: pathlib.Path, kept_steps: Collection[int] = ()):
         self.folder = folder.absolute() / FOLDER
         self._kept_steps = kept_steps
-        self._context = contextlib.ExitStack()
 
     def __enter__(self) -> "Checkpoints":
-        self._context.enter_context(_quiet())
+        _quieten()
         self._orbax = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
-        self._context.callback(self._orbax.close)
         return self
 
     def __exit__(self, *_) -> None:
-        self._context.close()
+        self._orbax.close()
 
     def steps(self) -> list[int]:
         """Those of which there is something, whole or not.
@@ -219,23 +218,21 @@ def _target(like: TrainState) -> TrainState:
     )
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what orbax and its threads print of errors that are raised as well."""
-    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    levels, hook = [logger.level for logger in loggers], sys.unraisablehook
+@functools.cache
+def _quieten() -> None:
+    """From now on, orbax and its threads do not print errors that they raise as well.
+
+    They may do so long after, when what is left of a failed call is cleared away.
+    """
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).addFilter(lambda record: record.levelno > logging.ERROR)
+    hook = sys.unraisablehook
 
     def shown(unraisable) -> None:
-        # Tensorstore answers an event loop that orbax closed at the first error.
-        if str(unraisable.exc_value) != "Event loop is closed":
+        # At the first error, orbax closes event loops that others go on to answer.
+        code = getattr(unraisable.object, "cr_code", None)
+        of_orbax = code and "orbax" in code.co_filename
+        if not of_orbax and str(unraisable.exc_value) != "Event loop is closed":
             hook(unraisable)
 
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
     sys.unraisablehook = shown
-    try:
-        yield
-    finally:
-        sys.unraisablehook = hook
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
