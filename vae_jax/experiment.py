@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import errno
 import importlib.metadata
 import json
 import logging
@@ -20,6 +21,8 @@ from vae_jax import __version__, files, settings
 
 LOGGER = logging.getLogger("vae_jax")
 DATA = "data.json"
+# What a disk does that another --workdir on it would not mend.
+NO_MISTAKES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -82,15 +85,20 @@ def open_folder(workdir: str | None, config: dict[str, Any]) -> pathlib.Path:
 
     Raises:
         OSError: if it cannot be made or written.
+        NotWritten: if that is because the disk is full or fails.
     """
     try:
         folder = pathlib.Path(workdir) if workdir else _new_folder(config["exp_name"])
-        folder.mkdir(parents=True, exist_ok=True)
+        with files.naming(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "config.json", config)
         files.make_folder(folder / "plots")
     except OSError as error:
+        cause = error.__cause__ or error
+        if cause.errno in NO_MISTAKES:
+            raise
         where = workdir or "experiments"
-        raise OSError(f"--workdir: must be writable, got {where}: {error}") from error
+        raise OSError(f"--workdir: must be writable, got {where}: {cause}") from error
     return folder.absolute()
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from vae_jax import assembly, checkpoint, experiment, report
+from vae_jax import assembly, checkpoint, experiment, files, report
 from vae_jax.train import TrainState
 
 LOGGER = experiment.LOGGER
@@ -46,6 +46,8 @@ def foreseen() -> Iterator[None]:
     """Turns the errors that a user's input can cause into ``Refused``."""
     try:
         yield
+    except files.NotWritten:  # no mistake of the user's
+        raise
     except (ValueError, TypeError, OSError) as error:
         raise Refused(str(error)) from error
 
