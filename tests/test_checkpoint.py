@@ -1,16 +1,18 @@
 """Checkpoints: exact, kept as promised, and never silently wrong."""
 
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from vae_jax import checkpoint, likelihoods, models, objectives, train
+from vae_jax import checkpoint, files, likelihoods, models, objectives, train
 
 
-@pytest.fixture(scope="module")
-def first():
+def initial():
+    """A small state with every field that a state can have."""
     likelihood = likelihoods.build(
         "gaussian", sigma=1.0, sigma_learnable=True, include_const=True
     )
@@ -19,6 +21,11 @@ def first():
     )
     objective, tx = objectives.elbo("analytic", 1), optax.scale_by_adam()
     return train.init_state(model, objective, tx, seed=0, use_ema=True)
+
+
+@pytest.fixture(scope="module")
+def first():
+    return initial()
 
 
 def at(first, step, best=0):
@@ -111,8 +118,14 @@ def test_when_every_checkpoint_is_damaged_all_are_named_and_none_is_touched(
     for step in (1, 2):
         saved.save(at(first, step))
         damage(saved, step)
-    with pytest.raises(ValueError, match=r"no checkpoint is whole: .*/2: .*/1: "):
+    with pytest.raises(ValueError, match="no checkpoint can be restored") as caught:
         saved.restore_latest(first, repair=True)
+    for step in (1, 2):
+        assert f"{saved.folder / str(step)}: damaged: its file " in str(caught.value)
+    advice = (
+        "Nothing was changed. Put back a copy of one, or train in another --workdir"
+    )
+    assert str(caught.value).endswith(advice)
     assert saved.steps() == [1, 2]
 
 
@@ -123,3 +136,85 @@ def test_the_digest_sees_one_bit_of_one_leaf(first):
     flipped = jax.tree.unflatten(tree, [jnp.asarray(bits), *others])
     changed = first._replace(params=flipped)
     assert checkpoint.digest(changed) != checkpoint.digest(first)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        # What tensorstore says of a full disk: no OSError, but its number is there.
+        ValueError("RESOURCE_EXHAUSTED: Failed to write [os_error_code='28']\nat x"),
+    ],
+)
+def test_a_save_that_fails_leaves_nothing_and_is_no_more_than_an_error_of_the_disk(
+    error,
+    saved,
+    first,
+    monkeypatch,
+):
+    def fail(path, content):
+        del content
+        (path.with_name("3.orbax-checkpoint-tmp") / "state").mkdir(parents=True)
+        raise error
+
+    saved.save(at(first, 2))
+    monkeypatch.setattr(saved._orbax, "save", fail)
+    with pytest.raises(files.NotWritten) as caught:
+        saved.save(at(first, 3))
+    path = saved.folder / "3"
+    assert str(caught.value) == f"{path}: cannot be written: No space left on device"
+    assert {path.name for path in saved.folder.iterdir()} == {"2"}
+    monkeypatch.undo()
+    saved.save(at(first, 3))
+    assert saved.restore_latest(first, repair=True).step == 3
+
+
+def test_a_mistake_of_the_program_is_no_error_of_the_disk(
+    saved,
+    first,
+    monkeypatch,
+):
+    def fail(path, content):
+        raise ValueError("zero size")
+
+    monkeypatch.setattr(saved._orbax, "save", fail)
+    with pytest.raises(ValueError, match=r"^zero size$"):
+        saved.save(at(first, 3))
+
+
+def test_checkpoints_that_were_deleted_while_it_trains_are_begun_anew(
+    saved,
+    first,
+):
+    saved.save(at(first, 2))
+    shutil.rmtree(saved.folder)
+    saved.save(at(first, 3))
+    assert saved.restore_latest(first, repair=True).step == 3
+
+
+def test_no_run_directory_is_made_in_place_of_one_that_is_gone(
+    saved,
+    first,
+    tmp_path,
+):
+    shutil.move(tmp_path, tmp_path.with_name("moved"))
+    with pytest.raises(files.NotWritten, match="3: cannot be written: No such file"):
+        saved.save(at(first, 3))
+    assert not tmp_path.exists()
+
+
+def test_a_checkpoint_that_cannot_be_deleted_is_said_and_training_goes_on(
+    saved,
+    first,
+    monkeypatch,
+    caplog,
+):
+    def refuse(path):
+        raise OSError(16, "Device or resource busy")
+
+    for step in (1, 2):
+        saved.save(at(first, step))
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    saved.save(at(first, 3))
+    assert "1: cannot be deleted: Device or resource busy" in caplog.text
+    assert saved.steps() == [2, 3]  # half deleted, it has lost its name at least

@@ -166,6 +166,13 @@ def test_a_finished_stage_can_be_evaluated_and_sampled(name, whole, capsys):
     )
     message = "--stage: must be a finished one, 0, 1, got 2"
     assert message in capsys.readouterr().err
+    file = folder / "checkpoints" / "10" / "state" / "_METADATA"
+    content = file.read_bytes()
+    file.write_bytes(content[:-1])
+    assert main.main([*stage, "--mode=sample"]) == 2
+    message = "checkpoints/10: damaged: its file 'state/_METADATA' has changed"
+    assert message in capsys.readouterr().err
+    file.write_bytes(content)
 
 
 def test_a_stage_may_be_left_out(tmp_path):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from configs import base
-from vae_jax import experiment
+from vae_jax import experiment, files
 
 CONFIG = json.loads(base.get_config().to_json())
 
@@ -52,7 +52,8 @@ def test_a_file_and_a_folder_with_something_else_are_refused(tmp_path):
 @pytest.mark.parametrize("content", ["{", "[]"])
 def test_a_config_that_is_not_json_is_named(tmp_path, content):
     (tmp_path / "config.json").write_text(content)
-    with pytest.raises(ValueError, match=r"config\.json: must be (a )?JSON"):
+    error = r"config\.json: must be (a )?JSON.*; the same command with a new --workdir "
+    with pytest.raises(ValueError, match=error):
         experiment.check_folder(str(tmp_path), CONFIG)
 
 
@@ -70,40 +71,55 @@ def test_json_that_cannot_be_written_leaves_the_old_file_whole(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["eval.json"]
 
 
-def test_rows_come_back_and_numbers_that_are_not_finite_are_null(tmp_path):
-    experiment.append_row(tmp_path, {"step": 1, "loss": 2.5})
-    experiment.append_row(tmp_path, {"step": 2, "loss": float("nan")})
+def test_numbers_that_are_not_finite_are_null_in_json(tmp_path):
     nested = {"a": {"b": [float("inf"), 1.0]}}
     experiment.write_json(tmp_path / "eval.json", nested)
     assert experiment.read_json(tmp_path / "eval.json") == {"a": {"b": [None, 1.0]}}
-    assert experiment.read_rows(tmp_path) == [
-        {"step": 1, "loss": 2.5},
-        {"step": 2, "loss": None},
-    ]
 
 
-def test_a_torn_last_row_is_left_out(tmp_path):
-    experiment.append_row(tmp_path, {"step": 1})
-    with open(tmp_path / "metrics.jsonl", "a") as file:
-        file.write('{"step": 2, "lo')
-    assert experiment.read_rows(tmp_path) == [{"step": 1}]
-    experiment.drop_rows_after(tmp_path, 1)
-    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1}\n'
-
-
-def test_rows_after_the_step_of_a_checkpoint_are_dropped(tmp_path):
-    for step in (1, 2, 2, 3):
-        experiment.append_row(tmp_path, {"step": step})
-    experiment.drop_rows_after(tmp_path, 2)
-    assert [row["step"] for row in experiment.read_rows(tmp_path)] == [1, 2, 2]
+def shown(found):
+    return f"elbo {found['elbo']}"
 
 
 def test_a_run_is_finished_once_it_was_evaluated_after_its_last_epoch(tmp_path):
-    assert experiment.finished(None, 3) is None
-    assert experiment.finished(str(tmp_path), 3) is None
-    experiment.write_json(tmp_path / "eval.json", {"trained_epochs": 3})
-    assert experiment.finished(str(tmp_path), 3) == {"trained_epochs": 3}
-    assert experiment.finished(str(tmp_path), 4) is None
+    assert experiment.finished(None, 3, shown) is None
+    assert experiment.finished(str(tmp_path), 3, shown) is None
+    experiment.write_json(tmp_path / "eval.json", {"trained_epochs": 3, "elbo": -1})
+    assert experiment.finished(str(tmp_path), 3, shown) == "elbo -1"
+    assert experiment.finished(str(tmp_path), 4, shown) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"\0\0", b'{"trained_epochs": 3}', b"[" * 5000, b"\xff"],
+)
+def test_a_damaged_evaluation_is_moved_aside_and_made_again(tmp_path, content, caplog):
+    (tmp_path / "eval.json").write_bytes(content)
+    assert experiment.finished(str(tmp_path), 3, shown) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["eval_damaged.json"]
+    assert (tmp_path / "eval_damaged.json").read_bytes() == content
+    assert "eval.json: damaged: " in caplog.text
+    assert "; moved to eval_damaged.json" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[", b"\0\0", b"\xff[]"])
+def test_a_damaged_record_of_environments_is_moved_aside(tmp_path, content, caplog):
+    path = tmp_path / "environment.json"
+    for attempt in ("environment_damaged.json", "environment_damaged_1.json"):
+        path.write_bytes(content)
+        experiment.record_environment(tmp_path, ["main.py"])
+        assert (tmp_path / attempt).read_bytes() == content
+        assert len(experiment.read_json(path)) == 1
+        assert f"; moved to {attempt}" in caplog.text
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null"])
+def test_damaged_sums_of_the_data_are_an_error_that_says_what_to_do(tmp_path, content):
+    (tmp_path / "data.json").write_text(content)
+    remedy = "; delete it if you know that the images are those with which the run"
+    with pytest.raises(ValueError, match=r"data\.json: must be (a )?JSON") as caught:
+        experiment.check_data(str(tmp_path), {"train": "a"})
+    assert remedy in str(caught.value)
 
 
 def test_the_environment_has_an_entry_for_each_process(tmp_path):
@@ -126,3 +142,24 @@ def test_the_log_holds_what_was_shown_before_the_folder_was_known(tmp_path, caps
     written = [line.split()[-1] for line in lines]
     assert shown == written == ["before", "after"]
     assert experiment.LOGGER.handlers == handlers
+
+
+def test_a_log_that_cannot_be_written_any_more_ends_without_a_word(tmp_path, capsys):
+    with experiment.logs() as log:
+        experiment.log_to(log, tmp_path)
+        experiment.LOGGER.info("before")
+        with open("/dev/full", "w") as full:  # every write fails: the disk is full
+            log.target.setStream(full).close()
+            experiment.LOGGER.info("after")
+            log.target.close()
+    shown = capsys.readouterr()
+    assert shown.out.split() == ["before", "after"]
+    assert shown.err == ""
+
+
+def test_a_log_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "train.log").mkdir()
+    with experiment.logs() as log, pytest.raises(files.NotWritten) as caught:
+        experiment.log_to(log, tmp_path)
+    path = tmp_path / "train.log"
+    assert str(caught.value) == f"{path}: cannot be written: Is a directory"

@@ -9,8 +9,10 @@ import vae_jax
 
 LAYERS = [
     {
+        "checksums",
         "contracts",
         "distances",
+        "files",
         "growth",
         "losses",
         "pixels",
@@ -28,6 +30,7 @@ LAYERS = [
         "html",
         "inspection",
         "lock",
+        "metrics",
         "pacing",
         "plots",
         "progress",

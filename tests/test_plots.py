@@ -3,10 +3,11 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from vae_jax import evaluate, likelihoods, models, plots
 from vae_jax.contracts import Trained
-from vae_jax.plots import drawing
+from vae_jax.plots import drawing, growing
 
 ROWS = [{"epoch": 1, "split": "train", "elbo": -3.0, "recon": 2.0, "kl": 1.0}]
 
@@ -108,3 +109,16 @@ def test_the_manifold_is_laid_out_as_a_scatter_plot(
     z = jnp.array([[axis[3], axis[7]]])  # z1 from the column, z2 from the row
     expected = model.likelihood.mean(model.decode(params, (z,), 1.0))[0]
     np.testing.assert_allclose(drawn["images"][7, 3], expected, atol=1e-5)  # float32
+
+
+def test_a_damaged_frame_is_left_out_of_the_animation_and_said(tmp_path, caplog):
+    (tmp_path / "growth").mkdir()
+    for name in ("0001", "0002", "0003"):
+        Image.new("RGB", (4, 4)).save(tmp_path / "growth" / f"{name}.png")
+    content = (tmp_path / "growth" / "0002.png").read_bytes()
+    (tmp_path / "growth" / "0002.png").write_bytes(content[:40])
+    (tmp_path / "growth" / "0003.png").write_bytes(b"")
+    growing.animation(tmp_path)
+    with Image.open(tmp_path / "growth.gif") as image:
+        assert image.n_frames == 1
+    assert caplog.text.count("left out of growth.gif") == 2

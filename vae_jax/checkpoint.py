@@ -1,71 +1,116 @@
 """Checkpoints of a run. Every call of orbax is here."""
 
+import contextlib
+import functools
 import hashlib
 import logging
 import os
 import pathlib
-from collections.abc import Collection
+import re
+import shutil
+import sys
+from collections.abc import Collection, Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
+from vae_jax import checksums, files
+from vae_jax.checksums import Damaged
 from vae_jax.train import TrainState
 
 LOGGER = logging.getLogger("vae_jax")
 FOLDER = "checkpoints"
 KEPT_LATEST = 2
+# Saves that a killed process had not finished, and what it had not fully deleted.
+LEFTOVERS = ("*.orbax-checkpoint-tmp*", "*.stale")
 
 
 class Checkpoints:
     """The checkpoints of one run directory, by step.
 
     Kept are the latest two, the best and those of ``kept_steps``. Each carries the
-    sha256 of its state, since a flipped bit would otherwise be restored without a word.
+    sha256 of its state, since a flipped bit would otherwise be restored without a word,
+    and of its files, which tell damage from a state of another structure.
     """
 
     def __init__(self, folder: pathlib.Path, kept_steps: Collection[int] = ()):
-        self.folder = folder / FOLDER
+        self.folder = folder.absolute() / FOLDER
         self._kept_steps = kept_steps
-        self._open()
-
-    def _open(self) -> None:
-        self._manager = ocp.CheckpointManager(
-            os.path.abspath(self.folder),
-            options=ocp.CheckpointManagerOptions(
-                max_to_keep=None, enable_async_checkpointing=False
-            ),
-        )
 
     def __enter__(self) -> "Checkpoints":
+        _quieten()
+        self._orbax = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
         return self
 
     def __exit__(self, *_) -> None:
-        self._manager.close()
+        self._orbax.close()
 
     def steps(self) -> list[int]:
-        return sorted(self._manager.all_steps())
+        """Those of which there is something, whole or not.
+
+        Raises:
+            ValueError: if there is something else in place of their folder.
+        """
+        if not self.folder.exists():
+            return []
+        if not self.folder.is_dir():
+            raise ValueError(f"{self.folder}: must be a folder")
+        names = [path.name for path in self.folder.iterdir()]
+        return sorted(
+            int(name) for name in names if re.fullmatch("0|[1-9][0-9]*", name)
+        )
 
     def save(self, state: TrainState) -> None:
         """Saves the state, unless its step is saved already, and drops what is stale.
 
         Raises:
-            RuntimeError: if a later step is there; orbax alone would say nothing.
+            NotWritten: if the machine cannot. Earlier checkpoints are left as they are.
+            RuntimeError: if a later step is there.
         """
-        step = int(state.step)
-        if step in self.steps():
+        step, steps = int(state.step), self.steps()
+        if step in steps:
             return
+        if steps and step < steps[-1]:
+            raise RuntimeError(f"checkpoint {step}: step {steps[-1]} is there")
         content = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             meta=ocp.args.JsonSave({"sha256": digest(state)}),
         )
-        if not self._manager.save(step, args=content):
-            raise RuntimeError(f"checkpoint {step}: step {self.steps()[-1]} is there")
-        latest = self.steps()[-KEPT_LATEST:]
-        kept = {*latest, *self._kept_steps, int(state.best_step)}
-        for stale in set(self.steps()) - kept:
-            self._manager.delete(stale)
+        path = self.folder / str(step)
+        with files.naming(path), self._or_nothing(step):
+            self.folder.mkdir(exist_ok=True)
+            self._orbax.save(path, content)
+            with files.replacing(path / checksums.NAME) as temporary:
+                temporary.write_text(checksums.text(path), encoding="utf-8")
+        kept = {*[*steps, step][-KEPT_LATEST:], *self._kept_steps, int(state.best_step)}
+        for stale in set(steps) - kept:
+            self._delete(stale)
+
+    @contextlib.contextmanager
+    def _or_nothing(self, step: int) -> Iterator[None]:
+        """Leaves no part of a failed save, and makes an ``OSError`` of what it was."""
+        try:
+            yield
+        except Exception as error:
+            for path in self.folder.glob(f"{step}.orbax-checkpoint-tmp*"):
+                shutil.rmtree(path, ignore_errors=True)
+            # A full disk is a ValueError where it is tensorstore that finds it full.
+            code = re.search(r"os_error_code='(\d+)'", str(error))
+            if code:
+                number = int(code[1])
+                raise OSError(number, os.strerror(number)) from error
+            raise
+
+    def _delete(self, step: int) -> None:
+        """Takes a checkpoint's name first: half of one must not look like a whole."""
+        path = self.folder / str(step)
+        try:
+            stale = path.rename(path.with_name(f"{step}.stale"))
+            shutil.rmtree(stale)
+        except OSError as error:
+            LOGGER.warning("%s: cannot be deleted: %s", path, error.strerror or error)
 
     def restore(self, step: int, like: TrainState) -> TrainState:
         """The state of one step.
@@ -75,22 +120,32 @@ class Checkpoints:
             like: a state, or its shapes, of the same structure.
 
         Raises:
-            ValueError: if it is not there, or not as it was saved.
+            ValueError: if it is not there, or whole and of another structure.
+            Damaged: if it is not as it was saved.
+            PermissionError: if it may not be read.
         """
         if step not in self.steps():
             raise ValueError(f"checkpoint: must be one of {self.steps()}, got {step}")
+        path = self.folder / str(step)
+        is_whole = checksums.check(path)
         content = ocp.args.Composite(
             state=ocp.args.StandardRestore(_target(like)), meta=ocp.args.JsonRestore()
         )
         try:
-            found = self._manager.restore(step, args=content)
+            found = self._orbax.restore(path, content)
+            same = digest(found.state) == found.meta.get("sha256")
+            reason = "" if same else "its content is another"
         except Exception as error:  # orbax raises bare ones for damaged files
             reason = f"{type(error).__name__}: {error}".split("\n")[0][:200]
+        if reason and is_whole:
             raise ValueError(
-                f"{self.folder / str(step)}: unreadable: {reason}"
-            ) from error
-        if digest(found.state) != found.meta["sha256"]:
-            raise ValueError(f"{self.folder / str(step)}: its content has changed")
+                f"{path}: must be of this config and version; its files are whole, but "
+                f"they do not fit: {reason}"
+            )
+        if reason:
+            raise Damaged(f"{path}: damaged: {reason}")
+        if found.state.step != step:
+            raise Damaged(f"{path}: damaged: it is of step {found.state.step}")
         return found.state
 
     def restore_latest(self, like: TrainState, repair: bool) -> TrainState | None:
@@ -99,37 +154,48 @@ class Checkpoints:
         Args:
             like: a state, or its shapes, of the same structure.
             repair: whether damaged ones that are newer are moved to
-                ``checkpoints_damaged``. Only for the process that trains: to any other,
-                what is being written or deleted may look damaged.
+                ``checkpoints_damaged``, and what killed processes left is deleted. Only
+                for the process that trains: to any other, what is being written or
+                deleted may look damaged.
 
         Raises:
-            ValueError: if there are checkpoints, and none is whole.
+            ValueError: if there are checkpoints, and none is whole; or if the newest
+                that is whole is of another structure.
         """
         damaged: dict[int, str] = {}
         for step in reversed(self.steps()):
             try:
                 state = self.restore(step, like)
-            except ValueError as error:
+            except Damaged as error:
                 damaged[step] = str(error)
                 continue
             if repair:
                 self._move_aside(damaged)
+                self._clean()
             return state
         if damaged:
-            raise ValueError("no checkpoint is whole: " + "; ".join(damaged.values()))
+            raise ValueError(
+                f"no checkpoint can be restored: {'; '.join(damaged.values())}. "
+                "Nothing was changed. Put back a copy of one, or train in another "
+                "--workdir"
+            )
+        if repair:
+            self._clean()
         return None
 
     def _move_aside(self, damaged: dict[int, str]) -> None:
         aside = self.folder.with_name(f"{FOLDER}_damaged")
         for step, reason in damaged.items():
-            aside.mkdir(exist_ok=True)
-            taken = len(list(aside.glob(f"{step}*")))
-            target = aside / (f"{step}_{taken}" if taken else str(step))
-            os.replace(self.folder / str(step), target)
+            files.make_folder(aside)
+            target = files.free_name(aside / str(step))
+            with files.naming(target):
+                os.replace(self.folder / str(step), target)
             LOGGER.warning("%s; moved to %s", reason, target)
-        if damaged:
-            self._manager.close()
-            self._open()  # orbax remembers the steps that it has seen
+
+    def _clean(self) -> None:
+        for pattern in LEFTOVERS:
+            for path in self.folder.glob(pattern):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def digest(state: TrainState) -> str:
@@ -150,3 +216,23 @@ def _target(like: TrainState) -> TrainState:
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
         like,
     )
+
+
+@functools.cache
+def _quieten() -> None:
+    """From now on, orbax and its threads do not print errors that they raise as well.
+
+    They may do so long after, when what is left of a failed call is cleared away.
+    """
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).addFilter(lambda record: record.levelno > logging.ERROR)
+    hook = sys.unraisablehook
+
+    def shown(unraisable) -> None:
+        # At the first error, orbax closes event loops that others go on to answer.
+        code = getattr(unraisable.object, "cr_code", None)
+        of_orbax = code and "orbax" in code.co_filename
+        if not of_orbax and str(unraisable.exc_value) != "Event loop is closed":
+            hook(unraisable)
+
+    sys.unraisablehook = shown

@@ -2,25 +2,27 @@
 
 import contextlib
 import datetime
+import errno
 import importlib.metadata
 import json
 import logging
 import logging.handlers
-import math
 import os
 import pathlib
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 
-from vae_jax import __version__, settings
+from vae_jax import __version__, files, settings
 
 LOGGER = logging.getLogger("vae_jax")
 DATA = "data.json"
+# What a disk does that another --workdir on it would not mend.
+NO_MISTAKES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -45,9 +47,10 @@ def check_folder(workdir: pathlib.Path | str | None, config: dict[str, Any]) -> 
                 f"got {workdir}, which has files but no config.json"
             )
         return
-    stored = read_json(folder / "config.json")
-    if not isinstance(stored, dict):
-        raise ValueError(f"{folder / 'config.json'}: must be a JSON object")
+    stored = _read_object(
+        folder / "config.json",
+        "the same command with a new --workdir writes such a file anew",
+    )
     conflicts = settings.differences(stored, config)
     if conflicts:
         listing = "; ".join(
@@ -65,7 +68,10 @@ def check_data(workdir: pathlib.Path | str | None, digests: dict[str, str]) -> N
     path = pathlib.Path(workdir or "", DATA)
     if workdir is None or not path.exists():
         return
-    stored = read_json(path)
+    stored = _read_object(
+        path,
+        "delete it if you know that the images are those with which the run began",
+    )
     others = [part for part in digests if stored.get(part) != digests[part]]
     if others:
         raise ValueError(
@@ -79,10 +85,12 @@ def make_folder(workdir: str | None, exp_name: str) -> pathlib.Path:
 
     Raises:
         OSError: if it cannot be made.
+        NotWritten: if that is because the disk is full or fails.
     """
     with writable(workdir or "experiments"):
         folder = pathlib.Path(workdir) if workdir else _new_folder(exp_name)
-        folder.mkdir(parents=True, exist_ok=True)
+        with files.naming(folder):
+            folder.mkdir(parents=True, exist_ok=True)
     return folder.absolute()
 
 
@@ -93,16 +101,19 @@ def describe(
 
     Raises:
         OSError: if that cannot be written.
+        NotWritten: if that is because the disk is full or fails.
     """
     with writable(folder):
         write_json(folder / "config.json", config)
         write_json(folder / DATA, digests)
-        (folder / "plots").mkdir(exist_ok=True)
+        files.make_folder(folder / "plots")
 
 
 @contextlib.contextmanager
 def writable(folder: pathlib.Path | str) -> Iterator[None]:
-    """Says of the errors in it that the run directory cannot be written.
+    """Says of the errors in it that the run directory must be one to write to.
+
+    Not of a disk that is full or fails, of which no other choice of a name would help.
 
     Raises:
         OSError: with that text.
@@ -110,7 +121,10 @@ def writable(folder: pathlib.Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        text = f"--workdir: must be writable, got {folder}: {error}"
+        cause = error.__cause__ or error
+        if cause.errno in NO_MISTAKES:
+            raise
+        text = f"--workdir: must be writable, got {folder}: {cause}"
         raise OSError(text) from error
 
 
@@ -125,29 +139,39 @@ def _new_folder(exp_name: str) -> pathlib.Path:
     raise FileExistsError(f"run directory: no free name for {exp_name}_{now}")
 
 
-def finished(workdir: str | None, epochs: int) -> dict[str, Any] | None:
-    """The evaluation of a run that has trained for so many epochs, if this is one."""
+def finished(
+    workdir: str | None, epochs: int, table: Callable[[dict[str, Any]], str]
+) -> str | None:
+    """The evaluation of a run that has trained for so many epochs, if this is one.
+
+    A damaged one is moved aside: it can be made again.
+
+    Args:
+        workdir: of the run.
+        epochs: for which it shall have trained.
+        table: shows an evaluation.
+    """
     path = pathlib.Path(workdir or "", "eval.json")
     if workdir is None or not path.exists():
         return None
-    found = read_json(path)
-    return found if found.get("trained_epochs", 0) >= epochs else None
+    try:
+        found = read_json(path)
+        shown, done = table(found), found["trained_epochs"] >= epochs
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        _move_aside(path, f"damaged: {type(error).__name__}: {error}"[:200])
+        return None
+    return shown if done else None
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:
     """Writes a JSON file as ``write_text`` does; NaN and infinity become null."""
-    text = json.dumps(_without_nan(content), indent=2, allow_nan=False)
-    write_text(path, text + "\n")
+    write_text(path, files.as_json(content))
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes under another name and renames, so that ``path`` is never half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with files.replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_json(path: pathlib.Path) -> Any:
@@ -157,15 +181,42 @@ def read_json(path: pathlib.Path) -> Any:
         ValueError: if it is not JSON.
     """
     try:
-        return json.loads(path.read_text())
-    except ValueError as error:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: must be JSON, but {error}") from error
 
 
+def _read_object(path: pathlib.Path, remedy: str) -> dict[str, Any]:
+    try:
+        content = read_json(path)
+        if not isinstance(content, dict):
+            raise ValueError(f"{path}: must be a JSON object, got {content!r:.40}")
+    except ValueError as error:
+        raise ValueError(f"{error}; {remedy}") from error
+    return content
+
+
+def _move_aside(path: pathlib.Path, reason: str) -> None:
+    aside = files.name_aside(path)
+    with files.naming(aside):
+        path.rename(aside)
+    LOGGER.warning("%s: %s; moved to %s", path, reason, aside.name)
+
+
 def record_environment(folder: pathlib.Path, command: list[str]) -> None:
-    """Adds this process to ``environment.json``: a list, one entry for each process."""
-    path = folder / "environment.json"
-    earlier = read_json(path) if path.exists() else []
+    """Adds this process to ``environment.json``: a list, one entry for each process.
+
+    A damaged list is moved aside: it is no reason not to train.
+    """
+    path, earlier = folder / "environment.json", []
+    if path.exists():
+        try:
+            earlier = read_json(path)
+            if not isinstance(earlier, list):
+                raise ValueError(f"must be a JSON array, got {earlier!r:.40}")
+        except ValueError as error:
+            _move_aside(path, f"damaged: {error}")
+            earlier = []
     versions = {"vae_jax": __version__}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -195,42 +246,6 @@ def _git(*args: str) -> str | None:
     return None
 
 
-def append_row(folder: pathlib.Path, row: dict[str, Any]) -> None:
-    """Adds one line to ``metrics.jsonl``."""
-    with open(folder / "metrics.jsonl", "a") as file:
-        file.write(json.dumps(_without_nan(row), allow_nan=False) + "\n")
-
-
-def _without_nan(tree: Any) -> Any:
-    """JSON has no number for NaN or infinity: they become null."""
-    if isinstance(tree, dict):
-        return {key: _without_nan(value) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [_without_nan(value) for value in tree]
-    return None if isinstance(tree, float) and not math.isfinite(tree) else tree
-
-
-def read_rows(folder: pathlib.Path) -> list[dict[str, Any]]:
-    """The lines of ``metrics.jsonl``; a last line that was cut off is left out."""
-    path = folder / "metrics.jsonl"
-    if not path.exists():
-        return []
-    rows = []
-    for line in path.read_text().splitlines():
-        with contextlib.suppress(ValueError):
-            rows.append(json.loads(line))
-    return rows
-
-
-def drop_rows_after(folder: pathlib.Path, step: int) -> None:
-    """Removes what was logged after the step from which a run goes on."""
-    path = folder / "metrics.jsonl"
-    rows = [row for row in read_rows(folder) if row.get("step", 0) <= step]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    os.replace(temporary, path)
-
-
 @contextlib.contextmanager
 def logs() -> Iterator[logging.handlers.MemoryHandler]:
     """Shows the program's log on the console, and collects it for ``log_to``."""
@@ -252,9 +267,26 @@ def logs() -> Iterator[logging.handlers.MemoryHandler]:
 
 
 def log_to(collected: logging.handlers.MemoryHandler, folder: pathlib.Path) -> None:
-    """Appends what was and will be shown to ``train.log``, line by line."""
-    file = logging.FileHandler(folder / "train.log")
+    """Appends what was and will be shown to ``train.log``, line by line.
+
+    Raises:
+        NotWritten: if there can be no such file.
+    """
+    with files.naming(folder / "train.log"):
+        file = _LogFile(folder / "train.log", encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     collected.setTarget(file)
     collected.flush()
     collected.flushLevel = logging.NOTSET
+
+
+class _LogFile(logging.FileHandler):
+    """A log that may end early: the console has it all, and other files matter more."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what is left in its buffer
+            super().close()

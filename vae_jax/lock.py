@@ -9,6 +9,8 @@ import pathlib
 import socket
 from collections.abc import Iterator
 
+from vae_jax import files
+
 LOGGER = logging.getLogger("vae_jax")
 NAME = ".lock"
 
@@ -22,7 +24,7 @@ def held(folder: pathlib.Path) -> Iterator[None]:
 
     Raises:
         ValueError: at once, with host and process, if another process holds it.
-        OSError: if the file cannot be written.
+        NotWritten: if the file cannot be written.
     """
     path = folder / NAME
     file = _taken(path)
@@ -54,7 +56,8 @@ def check_free(folder: pathlib.Path) -> None:
 def _taken(path: pathlib.Path) -> int:
     """The open file, locked, with this process's name in it."""
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        with files.naming(path):
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             _lock(file, path)
             if not _is_at(file, path):  # its last holder has removed it in between
@@ -62,7 +65,8 @@ def _taken(path: pathlib.Path) -> int:
                 continue
             if earlier := _holder(file):
                 LOGGER.info("%s did not end in order; its lock is void", earlier)
-            _sign(file)
+            with files.naming(path):
+                _sign(file)
         except BaseException:
             os.close(file)
             raise
@@ -97,6 +101,6 @@ def _holder(file: int) -> str:
 
 
 def _sign(file: int) -> None:
-    os.ftruncate(file, 0)
     text = json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
+    os.ftruncate(file, 0)
     os.pwrite(file, text.encode(), 0)

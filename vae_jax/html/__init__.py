@@ -1,10 +1,10 @@
 """A run as one page that needs nothing but itself: no network, no scripts."""
 
 import json
-import os
 import pathlib
 from typing import Any
 
+from vae_jax import files
 from vae_jax.html.elements import Html, code, element, joined, measured, text
 from vae_jax.html.pictures import TEXTS
 from vae_jax.html.sections import ALL, Run
@@ -23,7 +23,9 @@ MAIN = {
 }
 
 
-def write(folder: pathlib.Path, suffix: str = "") -> pathlib.Path:
+def write(
+    folder: pathlib.Path, suffix: str = "", found: dict[str, Any] | None = None
+) -> pathlib.Path:
     """Writes ``report<suffix>.html`` from what there is of a run, and returns its path.
 
     What has no file, or an older one without it, is left out.
@@ -33,30 +35,27 @@ def write(folder: pathlib.Path, suffix: str = "") -> pathlib.Path:
             ``metrics.jsonl``, ``data.json``, ``eval<suffix>.json`` and pictures.
         suffix: empty, or of a finished stage, ``_stage0``, whose pictures are in a
             folder of that name.
+        found: what ``eval<suffix>.json`` is going to hold, if it is not there yet.
 
     Raises:
         ValueError: if one of the JSON files holds something else.
-        OSError: if the page cannot be written; one from before is left as it is.
+        NotWritten: if the page cannot be written; one from before is left as it is.
     """
     path = folder / f"report{suffix}.html"
-    page = _page(_read(folder, suffix))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    page = _page(_read(folder, suffix, found))
+    with files.replacing(path) as temporary:
         # JSON may hold halves of surrogate pairs, of which UTF-8 has none.
         temporary.write_text(page, encoding="utf-8", errors="replace")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 
-def _read(folder: pathlib.Path, suffix: str) -> Run:
+def _read(folder: pathlib.Path, suffix: str, found: dict[str, Any] | None) -> Run:
     plots = folder / "plots" / suffix.removeprefix("_")
     return Run(
         config=_json(folder / "config.json", dict),
         environment=_json(folder / "environment.json", list),
         rows=_rows(folder / "metrics.jsonl"),
-        found=_json(folder / f"eval{suffix}.json", dict),
+        found=_json(folder / f"eval{suffix}.json", dict) if found is None else found,
         digests=_json(folder / "data.json", dict),
         pictures={
             name: (plots / name).read_bytes()
@@ -80,13 +79,13 @@ def _json(path: pathlib.Path, kind: type) -> Any:
 
 
 def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
-    """Its lines, but for one that was cut off."""
+    """Its lines, but for what is damaged."""
     rows = []
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = path.read_bytes().splitlines() if path.exists() else []
     for line in lines:
         try:
             rows.append(json.loads(line))
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
     return [row for row in rows if isinstance(row, dict)]
 

@@ -24,6 +24,8 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from vae_jax import files
+
 Path = str | os.PathLike
 Array = Shaped[np.ndarray, "..."]  # shapes are checked here, with clearer errors
 Points = Float[np.ndarray, "N Z"]
@@ -194,16 +196,11 @@ def _pixels(what: str, images: Array, lead: str = "N") -> UInt8[np.ndarray, "...
 @contextlib.contextmanager
 def _picture(path: Path, width: int, height: int, **options: Any) -> Iterator[Figure]:
     """A figure of that many pixels, which becomes the file when the block ends well."""
-    path = pathlib.Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, **options)
         yield figure
-        try:
+        with files.replacing(pathlib.Path(path)) as partial:
             figure.savefig(partial, format="png")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 def _grid(

@@ -1,6 +1,6 @@
 """Pictures of models that grow: the same latents over time, and each stage's part."""
 
-import os
+import logging
 import pathlib
 
 import jax
@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from vae_jax import files
 from vae_jax.plots import drawing
 
+LOGGER = logging.getLogger("vae_jax")
 FRAMES = "growth"  # the folder of the animation's frames
 NUM_SHOWN = 8
 FRAME_MS, LAST_FRAME_MS = 400, 2500
@@ -19,7 +21,7 @@ def frame(folder: pathlib.Path, subject, samples: jax.Array, epoch: int) -> None
     """Draws samples of latents that are always the same, in the full image's size."""
     images = subject.model.enlarge(samples)
     height, width = subject.model.resolution
-    (folder / FRAMES).mkdir(exist_ok=True)
+    files.make_folder(folder / FRAMES)
     path = folder / FRAMES / f"{epoch:04d}.png"
     drawing.samples(path, np.asarray(images), f"Epoch {epoch}, {height}x{width}")
 
@@ -28,20 +30,19 @@ def animation(folder: pathlib.Path) -> None:
     """Joins the frames that there are, in their order, into ``growth.gif``."""
     frames = []
     for path in sorted((folder / FRAMES).glob("*.png")):
-        with Image.open(path) as image:
-            frames.append(image.convert("P", palette=Image.Palette.ADAPTIVE))
+        try:
+            with Image.open(path) as image:
+                frames.append(image.convert("P", palette=Image.Palette.ADAPTIVE))
+        except (OSError, SyntaxError) as error:  # Pillow's own for some broken PNG
+            LOGGER.warning("%s: left out of growth.gif: %s", path, error)
     if not frames:
         return
     path = folder / "growth.gif"
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     times = [*[FRAME_MS] * (len(frames) - 1), LAST_FRAME_MS]
-    try:
-        first, *others = frames
-        options = {"duration": times, "loop": 0, "format": "GIF", "save_all": True}
+    first, *others = frames
+    options = {"duration": times, "loop": 0, "format": "GIF", "save_all": True}
+    with files.replacing(path) as partial:
         first.save(partial, append_images=others, **options)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def residuals(folder: pathlib.Path, subject, groups, key: jax.Array) -> None:

@@ -1,5 +1,6 @@
 """What a command does: training, evaluation, sampling, a second look, comparing."""
 
+import io
 import json
 import pathlib
 import sys
@@ -14,6 +15,7 @@ from vae_jax import (
     assembly,
     evaluate,
     experiment,
+    files,
     lock,
     plots,
     report,
@@ -22,6 +24,7 @@ from vae_jax import (
 )
 from vae_jax.run import comparing, final, replay, training
 from vae_jax.run.session import (
+    Failed,
     Refused,
     Stopped,
     alone,
@@ -29,6 +32,7 @@ from vae_jax.run.session import (
     existing,
     foreseen,
     opened,
+    saved_so_far,
 )
 
 LOGGER = experiment.LOGGER
@@ -37,7 +41,7 @@ LOGGER = experiment.LOGGER
 def run(
     mode: str, config: ConfigDict | None, workdir: str | None, **options: Any
 ) -> int:
-    """Carries out one command and returns its exit code.
+    """Carries out one command and returns its exit code: 1 if the machine failed.
 
     Args:
         mode: ``train``, ``eval``, ``sample``, ``replay`` or ``compare``.
@@ -60,6 +64,9 @@ def run(
         except Refused as error:
             print(f"main.py: {error}", file=sys.stderr)
             return 2
+        except (Failed, OSError) as error:
+            print(f"main.py: {error}", file=sys.stderr)
+            return 1
         except Stopped as stopped:
             LOGGER.info("%s", stopped)
             return stopped.exit_code
@@ -71,13 +78,14 @@ def run_training(config, workdir, log, command, **_) -> None:
     plain = json.loads(config.to_json())
     with foreseen():
         experiment.check_folder(workdir, plain)
-        found = experiment.finished(workdir, assembly.total_epochs(config))
+        epochs = assembly.total_epochs(config)
+        found = experiment.finished(workdir, epochs, report.table)
         if workdir:
             lock.check_free(pathlib.Path(workdir))  # before the data are loaded
         if config.train.tensorboard:
             tensorboard.check_installed()
     if found:
-        LOGGER.info("%s is finished.\n%s", workdir, report.table(found))
+        LOGGER.info("%s is finished.\n%s", workdir, found)
         LOGGER.info("To evaluate it again: python main.py --mode=eval --workdir=...")
         return
     job = assemble(config)
@@ -92,7 +100,7 @@ def run_training(config, workdir, log, command, **_) -> None:
             experiment.log_to(log, folder)
             experiment.record_environment(folder, command)
         LOGGER.info("run directory: %s", folder)
-        with opened(config, job, folder) as session:
+        with opened(config, job, folder) as session, saved_so_far(session):
             final.finish(session, training.fit(session))
 
 
@@ -117,9 +125,12 @@ def run_sampling(config, workdir, log, num, sample_seed, stage, **_) -> None:
         name = f"samples_{num}_seed{sample_seed}"
         name += "" if stage is None else f"_stage{stage}"
         path = session.folder / "samples" / name
-        path.parent.mkdir(exist_ok=True)
+        files.make_folder(path.parent)
         plots.samples(path.with_suffix(".png"), np.asarray(images))
-        np.save(path.with_suffix(".npy"), np.clip(images, 0, 1))
+        content = io.BytesIO()  # numpy says nothing of why it could not write a file
+        np.save(content, np.clip(images, 0, 1))
+        with files.replacing(path.with_suffix(".npy")) as temporary:
+            temporary.write_bytes(content.getbuffer())
         LOGGER.info("%d samples of step %d: %s.png and .npy", num, state.step, path)
 
 

@@ -1,8 +1,20 @@
 """What a run, or a finished stage of it, ends with: evaluation and pictures."""
 
+import json
+
 import jax
 
-from vae_jax import evaluate, experiment, html, pixels, plots, report, train
+from vae_jax import (
+    evaluate,
+    experiment,
+    files,
+    html,
+    metrics,
+    pixels,
+    plots,
+    report,
+    train,
+)
 from vae_jax.assembly import Phase
 from vae_jax.contracts import Trained
 from vae_jax.run import measures
@@ -47,18 +59,20 @@ def finish(
         more = measures.beyond_the_bound(session, of)
         found["numbers"] |= more.pop("numbers")
         found |= more | {"settings": session.config.eval.to_dict()}
-    suffix = "" if stage is None else f"_stage{stage}"
-    experiment.write_json(folder / f"eval{suffix}.json", found)
     LOGGER.info("%s", report.table(found))
+    suffix = "" if stage is None else f"_stage{stage}"
     place = folder / "plots" / suffix.removeprefix("_")
-    place.mkdir(exist_ok=True)
+    files.make_folder(folder / "plots")
+    files.make_folder(place)
     means = evaluate.posterior_means(
         of, job.dataset.test.images[:PICTURED], **measures.over_images(session)
     )
     subject = pictured(session, phase, of.params, step)
-    kls, rows = found["kl_per_dimension"]["groups"], experiment.read_rows(folder)
+    kls, rows = found["kl_per_dimension"]["groups"], metrics.read_rows(folder)
     plots.of_run(place, subject, means, kls, rows)
-    html.write(folder, suffix)
+    html.write(folder, suffix, json.loads(files.as_json(found)))
+    # Last, as it is what tells that all of this is done.
+    experiment.write_json(folder / f"eval{suffix}.json", found)
     LOGGER.info("run directory: %s", folder)
 
 

@@ -3,14 +3,17 @@
 import contextlib
 import json
 import pathlib
+import shlex
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
 from ml_collections import ConfigDict
 
-from vae_jax import assembly, checkpoint, experiment, lock, report
+from vae_jax import assembly, checkpoint, experiment, files, lock, report
 from vae_jax.train import TrainState
+
+LOGGER = experiment.LOGGER
 
 
 class Refused(Exception):
@@ -23,6 +26,10 @@ class Stopped(Exception):
     def __init__(self, reason: str, exit_code: int):
         super().__init__(reason)
         self.exit_code = exit_code
+
+
+class Failed(Exception):
+    """The machine could not write or read; the text says how to go on."""
 
 
 class Session(NamedTuple):
@@ -39,8 +46,43 @@ def foreseen() -> Iterator[None]:
     """Turns the errors that a user's input can cause into ``Refused``."""
     try:
         yield
+    except files.NotWritten:  # no mistake of the user's
+        raise
     except (ValueError, TypeError, OSError) as error:
         raise Refused(str(error)) from error
+
+
+@contextlib.contextmanager
+def saved_so_far(session: Session) -> Iterator[None]:
+    """Turns an error of the disk into ``Failed``, which says what is saved."""
+    try:
+        yield
+    except OSError as error:
+        raise Failed(f"{error}. {_ways_on(session)}") from error
+
+
+def _ways_on(session: Session) -> str:
+    if not session.folder.exists():
+        return f"{session.folder} is gone; if it was moved, name it with --workdir"
+    with contextlib.suppress(OSError, ValueError):
+        steps = session.saved.steps()
+        saved = f"Saved up to step {steps[-1]}" if steps else "No step is saved"
+        return f"{saved}. Once this is mended, to go on: {go_on(session.folder)}"
+    return f"Once this is mended, to go on: {go_on(session.folder)}"
+
+
+def go_on(folder: pathlib.Path) -> str:
+    """The command that goes on with a run."""
+    return f"python main.py --workdir={shlex.quote(str(folder))}"
+
+
+@contextlib.contextmanager
+def dispensable() -> Iterator[None]:
+    """Lets training go on without a picture: what it cannot do without fails itself."""
+    try:
+        yield
+    except OSError as error:
+        LOGGER.warning("%s; training goes on without", error)
 
 
 def assemble(config: ConfigDict) -> assembly.Job:

@@ -1,15 +1,24 @@
 """The one training loop, of models that grow and of those that do not."""
 
 import functools
-import shlex
 
 import jax
 
-from vae_jax import evaluate, experiment, growth, pacing, plots, progress, train
+from vae_jax import (
+    evaluate,
+    experiment,
+    files,
+    growth,
+    metrics,
+    pacing,
+    plots,
+    progress,
+    train,
+)
 from vae_jax import tensorboard as tensorboard_files
-from vae_jax.assembly import Phase
+from vae_jax.assembly import Job, Phase
 from vae_jax.run import final, replay
-from vae_jax.run.session import Session, Stopped, foreseen
+from vae_jax.run.session import Session, Stopped, dispensable, foreseen, go_on
 from vae_jax.run.stepping import Feed
 from vae_jax.train import TrainState
 
@@ -50,7 +59,7 @@ def fit(session: Session) -> TrainState:
                 saved.save(state)
                 raise Stopped(
                     f"Stopped at step {done}, saved: {reason}. To go on: "
-                    f"python main.py --workdir={shlex.quote(str(session.folder))}",
+                    f"{go_on(session.folder)}",
                     pace.exit_code(),
                 )
     return state
@@ -67,10 +76,17 @@ def restore_or_begin(session: Session) -> TrainState:
         LOGGER.info("%s parameters", f"{train.count(state.params):,}")
     else:
         LOGGER.info("going on from step %d", state.step)
-    experiment.drop_rows_after(session.folder, int(state.step))
+    metrics.go_on_after(session.folder, int(state.step), logged(job, int(state.step)))
     # Where the arrays live is part of what was compiled: let it be said, and so the
     # same, for a new state and a restored one.
     return jax.device_put(state, jax.devices()[0])
+
+
+def logged(job: Job, step: int) -> set[tuple[int, str]]:
+    """Epochs and splits of which there are rows when so many steps are done."""
+    epochs = job.phase_of(step).stage.epochs_done(step) if step else 0
+    splits = ["train"] + ["valid"] * bool(len(job.dataset.valid.images))
+    return {(epoch, split) for epoch in range(1, epochs + 1) for split in splits}
 
 
 def end_epoch(session: Session, state: TrainState, pace: pacing.Pace) -> TrainState:
@@ -98,11 +114,13 @@ def end_epoch(session: Session, state: TrainState, pace: pacing.Pace) -> TrainSt
         rows.append({**where, "split": "valid", **means})
         elbo = means["elbo"]
     for row in rows:
-        experiment.append_row(folder, row)
+        metrics.append_row(folder, row)
     if config.train.tensorboard:
-        tensorboard_files.write_rows(folder, rows)
+        with dispensable():
+            tensorboard_files.write_rows(folder, rows)
     LOGGER.info("%s", progress.epoch_line(label(session, step), rows))
-    picture_epoch(session, phase, params, step)
+    with dispensable():
+        picture_epoch(session, phase, params, step)
     # Bounds of other stages, or of a mixture of two, are no rivals of the final one.
     is_final = phase is job.phases[-1] and where["alpha"] == 1.0
     return train.with_best(state, elbo) if is_final else state
@@ -118,7 +136,8 @@ def picture_epoch(session: Session, phase: Phase, params, step: int) -> None:
     names += [f"stage{phase.stage.index}"] * stage_is_over
     for name in names:
         subject = final.pictured(session, phase, params, step)
-        rows = experiment.read_rows(folder)
+        rows = metrics.read_rows(folder)
+        files.make_folder(folder / "plots")
         plots.of_moment(folder / "plots", name, subject, rows, epoch)
 
 

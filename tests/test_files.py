@@ -1,0 +1,70 @@
+"""Files that are whole or not there."""
+
+import errno
+import os
+
+import pytest
+
+from vae_jax import files
+
+
+def test_a_file_is_replaced_when_its_block_ends(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with files.replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def write_half(path, error):
+    with files.replacing(path) as temporary:
+        temporary.write_text("ne")
+        raise error
+
+
+def test_a_file_that_cannot_be_written_is_named_and_left_as_it_was(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    error = OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))  # names no file
+    with pytest.raises(files.NotWritten) as caught:
+        write_half(path, error)
+    assert str(caught.value) == f"{path}: cannot be written: Disk quota exceeded"
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_of_another_kind_is_passed_on_and_leaves_nothing(tmp_path):
+    with pytest.raises(KeyError):
+        write_half(tmp_path / "a.txt", KeyError("other"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_named_once_is_not_named_again(tmp_path):
+    inner = tmp_path / "gone" / "a.txt"
+    with (
+        pytest.raises(files.NotWritten) as caught,
+        files.naming(tmp_path),
+        files.naming(inner),
+    ):
+        inner.write_text("a")
+    reason = "No such file or directory"
+    assert str(caught.value) == f"{inner}: cannot be written: {reason}"
+
+
+def test_a_folder_is_made_once_and_not_in_one_that_is_gone(tmp_path):
+    for _ in range(2):
+        files.make_folder(tmp_path / "a")
+    with pytest.raises(files.NotWritten, match="b: cannot be written: No such file"):
+        files.make_folder(tmp_path / "gone" / "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_name_is_free_even_where_a_link_leads_nowhere(tmp_path):
+    path = tmp_path / "a.txt"
+    assert files.free_name(path) == path
+    path.symlink_to(tmp_path / "nowhere")
+    (tmp_path / "a_1.txt").touch()
+    assert files.free_name(path) == tmp_path / "a_2.txt"
+    assert files.name_aside(path) == tmp_path / "a_damaged.txt"
