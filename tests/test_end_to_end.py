@@ -214,8 +214,15 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path, capfd, monkeypatch):
 
 def test_ctrl_c_in_a_terminal_saves_and_exits_as_shells_expect(tmp_path):
     folder = tmp_path / "run"
-    command = [sys.executable, "main.py", "--config=configs/digits_mlp.py", *SMALL]
-    command += [f"--workdir={folder}", "--config.train.epochs=100000"]
+    # A test session in the background ignores SIGINT, and so would its children.
+    as_in_a_terminal = (
+        "import runpy, signal, sys; del sys.argv[0]; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "runpy.run_path('main.py', run_name='__main__')"
+    )
+    command = [sys.executable, "-c", as_in_a_terminal, "main.py", *SMALL]
+    command += ["--config=configs/digits_mlp.py", f"--workdir={folder}"]
+    command += ["--config.train.epochs=100000", "--config.train.max_minutes=5"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if line.startswith("epoch 2/"):
