@@ -67,6 +67,11 @@ def check_data(workdir: str | None, digests: dict[str, str]) -> None:
     """
     path = pathlib.Path(workdir or "", DATA)
     if workdir is None or not path.exists():
+        if path.with_name("metrics.jsonl").exists():
+            LOGGER.warning(
+                "%s is gone: nothing tells whether the run began with these images",
+                path,
+            )
         return
     stored = _read_object(
         path,
@@ -97,8 +102,8 @@ def open_folder(workdir: str | None, config: dict[str, Any]) -> pathlib.Path:
         cause = error.__cause__ or error
         if cause.errno in NO_MISTAKES:
             raise
-        where = workdir or "experiments"
-        raise OSError(f"--workdir: must be writable, got {where}: {cause}") from error
+        where, reason = workdir or "experiments", cause.strerror or cause
+        raise OSError(f"--workdir: must be writable, got {where}: {reason}") from error
     return folder.absolute()
 
 
@@ -223,7 +228,7 @@ def _git(*args: str) -> str | None:
 @contextlib.contextmanager
 def logs() -> Iterator[logging.handlers.MemoryHandler]:
     """Shows the program's log on the console, and collects it for ``log_to``."""
-    console = logging.StreamHandler(sys.stdout)
+    console = _Console(sys.stdout)
     collected = logging.handlers.MemoryHandler(capacity=100_000)
     handlers = [console, collected]
     LOGGER.setLevel(logging.INFO)
@@ -254,13 +259,19 @@ def log_to(collected: logging.handlers.MemoryHandler, folder: pathlib.Path) -> N
     collected.flushLevel = logging.NOTSET
 
 
-class _LogFile(logging.FileHandler):
-    """A log that may end early: the console has it all, and other files matter more."""
+class _Dispensable(logging.Handler):
+    """What cannot be written is left out: files that matter more say why."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
 
+
+class _Console(_Dispensable, logging.StreamHandler):
+    pass
+
+
+class _LogFile(_Dispensable, logging.FileHandler):
     def close(self) -> None:
         with contextlib.suppress(OSError):  # what is left in its buffer
             super().close()
