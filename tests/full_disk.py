@@ -46,6 +46,25 @@ def check(disk, part, whole, room):
     shutil.rmtree(folder)
 
 
+def check_read_only(disk, part, whole):
+    folder = disk / "run"
+    shutil.copytree(part, folder)
+    remount = ["mount", "-o", "remount"]
+    subprocess.run([*remount, "-o", "ro", str(disk)], check=True)
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        assert run(folder) == 2  # another --workdir would do
+        for mode in ("eval", "sample"):
+            assert main.main(["main.py", f"--mode={mode}", f"--workdir={folder}"]) == 1
+    print(said.getvalue())
+    assert said.getvalue().count("Read-only file system") == 3
+    assert_sound(folder)
+    subprocess.run([*remount, "-o", "rw", str(disk)], check=True)
+    assert run(folder) == 0
+    assert_same(folder, whole)
+    shutil.rmtree(folder)
+
+
 def check_all(part, whole):
     os.chdir(main.ROOT)
     disk = pathlib.Path(tempfile.mkdtemp())
@@ -54,6 +73,7 @@ def check_all(part, whole):
     try:
         for room in ROOMS:
             check(disk, part, whole, room)
+        check_read_only(disk, part, whole)
     finally:
         subprocess.run(["umount", str(disk)], check=True)
         disk.rmdir()

@@ -1,6 +1,8 @@
 """The run directory."""
 
+import contextlib
 import json
+import sys
 
 import pytest
 
@@ -155,6 +157,18 @@ def test_a_log_that_cannot_be_written_any_more_ends_without_a_word(tmp_path, cap
     shown = capsys.readouterr()
     assert shown.out.split() == ["before", "after"]
     assert shown.err == ""
+
+
+def test_a_console_on_a_full_disk_stops_nothing(tmp_path, monkeypatch, capsys):
+    with open("/dev/full", "w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with experiment.logs() as log:
+            experiment.log_to(log, tmp_path)
+            experiment.LOGGER.info("said")
+        with contextlib.suppress(OSError):
+            full.close()
+    assert (tmp_path / "train.log").read_text().endswith(" said\n")
+    assert capsys.readouterr().err == ""
 
 
 def test_a_log_that_cannot_be_made_is_named(tmp_path):

@@ -163,6 +163,20 @@ def test_the_same_files_give_the_same_page_in_any_folder_and_process(folder):
     assert first.read_bytes() == second.read_bytes()
 
 
+def test_an_evaluation_may_be_given_before_it_is_written(folder):
+    whole = html.write(folder).read_bytes()
+    found = json.loads((folder / "eval.json").read_text())
+    (folder / "eval.json").unlink()
+    assert html.write(folder, found=found).read_bytes() == whole
+
+
+def test_damaged_rows_are_left_out(folder):
+    whole = html.write(folder).read_bytes()
+    with (folder / "metrics.jsonl").open("ab") as file:
+        file.write(b"\xff\n5\n" + b"[" * 9999 + b'\n{"step": 9, "ep')
+    assert html.write(folder).read_bytes() == whole
+
+
 def test_text_that_utf8_cannot_hold_is_replaced(folder):
     change(folder, "config.json", exp_name="half \ud800 é")
     assert page(folder).inside("h1") == ["half ? é"]

@@ -166,6 +166,7 @@ def test_files_that_can_be_made_again_do_not_stop_a_run(copy, whole, capfd):
     assert "environment.json: damaged: " in said.out
     assert "eval.json: damaged: " in said.out
     assert "metrics.jsonl: no row in line 2, " in said.out
+    assert "data.json is gone: nothing tells whether the run began with" in said.out
     assert "Traceback" not in said.out + said.err
     assert_same(copy, whole)
     assert (copy / "data.json").read_bytes() == (whole / "data.json").read_bytes()

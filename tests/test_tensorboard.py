@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from vae_jax import tensorboard
+from vae_jax import files, tensorboard
 
 
 def test_every_number_of_an_epoch_is_written(tmp_path):
@@ -29,6 +29,20 @@ def test_every_number_of_an_epoch_is_written(tmp_path):
         "lr/train": (20, 0.5),
         "elbo/valid": (20, -4.0),
     }
+
+
+def test_a_full_disk_is_an_error_at_once_and_leaves_no_file(tmp_path, monkeypatch):
+    pytest.importorskip("tensorboardX")
+    from tensorboardX import record_writer
+
+    # Every write fails, as on a full disk.
+    monkeypatch.setattr(
+        record_writer, "open_file", lambda _: open("/dev/full", "wb", 0)
+    )
+    row = {"step": 20, "epoch": 2, "split": "train", "elbo": -3.0}
+    with pytest.raises(files.NotWritten, match="00002: cannot be written: No space"):
+        tensorboard.write_rows(tmp_path, [row])
+    assert list((tmp_path / "tensorboard").iterdir()) == []
 
 
 def test_a_missing_package_is_named_with_the_way_to_get_it(monkeypatch):

@@ -67,6 +67,11 @@ def check_data(workdir: pathlib.Path | str | None, digests: dict[str, str]) -> N
     """
     path = pathlib.Path(workdir or "", DATA)
     if workdir is None or not path.exists():
+        if path.with_name("metrics.jsonl").exists():
+            LOGGER.warning(
+                "%s is gone: nothing tells whether the run began with these images",
+                path,
+            )
         return
     stored = _read_object(
         path,
@@ -124,7 +129,7 @@ def writable(folder: pathlib.Path | str) -> Iterator[None]:
         cause = error.__cause__ or error
         if cause.errno in NO_MISTAKES:
             raise
-        text = f"--workdir: must be writable, got {folder}: {cause}"
+        text = f"--workdir: must be writable, got {folder}: {cause.strerror or cause}"
         raise OSError(text) from error
 
 
@@ -249,7 +254,7 @@ def _git(*args: str) -> str | None:
 @contextlib.contextmanager
 def logs() -> Iterator[logging.handlers.MemoryHandler]:
     """Shows the program's log on the console, and collects it for ``log_to``."""
-    console = logging.StreamHandler(sys.stdout)
+    console = _Console(sys.stdout)
     collected = logging.handlers.MemoryHandler(capacity=100_000)
     handlers = [console, collected]
     LOGGER.setLevel(logging.INFO)
@@ -280,13 +285,19 @@ def log_to(collected: logging.handlers.MemoryHandler, folder: pathlib.Path) -> N
     collected.flushLevel = logging.NOTSET
 
 
-class _LogFile(logging.FileHandler):
-    """A log that may end early: the console has it all, and other files matter more."""
+class _Dispensable(logging.Handler):
+    """What cannot be written is left out: files that matter more say why."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
 
+
+class _Console(_Dispensable, logging.StreamHandler):
+    pass
+
+
+class _LogFile(_Dispensable, logging.FileHandler):
     def close(self) -> None:
         with contextlib.suppress(OSError):  # what is left in its buffer
             super().close()
