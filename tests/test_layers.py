@@ -16,6 +16,7 @@ LAYERS = [
         "pixels",
         "sampling",
         "settings",
+        "spectrum",
     },
     {"data", "groups", "likelihoods", "mixture", "models", "objectives"},
     {"evaluate", "train"},

@@ -1,4 +1,4 @@
-"""What a command does: training, evaluation, sampling, comparing."""
+"""What a command does: training, a look ahead, evaluation, sampling, comparing."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from absl import logging as absl_logging
 from ml_collections import ConfigDict
 
 from vae_jax import assembly, evaluate, experiment, plots, report, tensorboard, train
-from vae_jax.run import comparing, final, training
+from vae_jax.run import comparing, doctor, final, training
 from vae_jax.run.session import (
     Refused,
     Stopped,
@@ -29,7 +29,7 @@ def run(
     """Carries out one command and returns its exit code.
 
     Args:
-        mode: ``train``, ``eval``, ``sample`` or ``compare``.
+        mode: ``train``, ``doctor``, ``eval``, ``sample`` or ``compare``.
         config: complete and checked; None to compare runs, which have their own.
         workdir: the run directory; if None, training makes one.
         **options: ``command``, the command line; ``num``, ``sample_seed``, ``stage``,
@@ -38,6 +38,7 @@ def run(
     absl_logging.set_verbosity(absl_logging.WARNING)  # orbax says a lot under INFO
     modes = {
         "train": run_training,
+        "doctor": run_doctor,
         "eval": run_evaluation,
         "sample": run_sampling,
         "compare": run_comparison,
@@ -77,6 +78,12 @@ def run_training(config, workdir, log, command, **_) -> None:
     LOGGER.info("run directory: %s", folder)
     with opened(config, job, folder) as session:
         final.finish(session, training.fit(session))
+
+
+def run_doctor(config, workdir, log, **_) -> None:
+    """Says what a config will do with its data on this device; writes nothing."""
+    del workdir, log
+    doctor.look(config, assemble(config))
 
 
 def run_evaluation(config, workdir, log, stage, command, **_) -> None:
