@@ -37,10 +37,16 @@ def run(*args):
         ([DIGITS, "extra", "more"], "arguments: must all be flags, got extra more"),
         (
             [DIGITS, "--mode=trian"],
-            "value should be one of <train|eval|sample|compare>",
+            "value should be one of <train|doctor|eval|sample|compare>",
         ),
         ([DIGITS, "--num=0", "--mode=sample"], "--num=0: 0 is not a positive integer"),
         ([DIGITS, "--stage=1"], "--stage: is for --mode=eval and --mode=sample"),
+        (
+            [DIGITS, "--mode=doctor", "--workdir=a"],
+            "--workdir: is not for --mode=doctor, which looks at a config",
+        ),
+        ([DIGITS, "--mode=doctor", "--stage=1"], "--stage: is for --mode=eval and"),
+        (["--mode=doctor"], "--config: must be given; there are configs/digits_cnn"),
         (["--mode=eval"], "--workdir: must name a run for --mode=eval"),
         (["--mode=sample"], "--workdir: must name a run for --mode=sample"),
         (["--mode=eval", "--workdir=/no/such"], "there is no /no/such/config.json"),

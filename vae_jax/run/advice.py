@@ -145,12 +145,11 @@ def _fixed_sigma(config: ConfigDict, last: Stage) -> Iterator[Finding]:
             "--config.loss.sigma_learnable=True",
         )
     elif last.used < possible:
-        field = "model.z_dim" if beta <= 1 else "loss.beta"
-        value = config.model.z_dim if beta <= 1 else f"{beta:g}"
+        field, cure = f"loss.beta={beta:g}", "try a lower one"
+        if beta <= 1:
+            field, cure = f"model.z_dim={config.model.z_dim}", "fewer are enough"
         yield Finding(
-            rank,
-            f"{field}={value}: only {can} can pay for their KL at "
-            f"loss.beta={beta:g} and loss.sigma={sigma:g}; try fewer, or lower ones",
+            rank, f"{field}: only {can} can pay for their KL at this sigma; {cure}"
         )
 
 
@@ -162,11 +161,11 @@ def _learned_sigma(
         yield Finding(
             COSTLY,
             f"model.z_dim={config.model.z_dim}: {last.num_latents} latents can render "
-            f"{len(last.variances)} directions without error, so a learned sigma falls "
-            "for as long as it is trained; take fewer, or fix loss.sigma",
+            f"all {(last.variances > 0).sum()} directions in which images vary, so a "
+            "learned sigma falls for as long as it is trained; take fewer, or fix it",
         )
         return
-    if last.used < last.num_latents:
+    if last.used < last.num_latents and config.loss.beta > 1:
         yield Finding(
             NOTED if last.used else BAD,
             f"loss.beta={config.loss.beta:g}: only {last.used} of {last.num_latents} "

@@ -59,7 +59,8 @@ def some_images(config: ConfigDict, dataset: data.Dataset) -> np.ndarray:
 def facts(images: np.ndarray, scale: str) -> Facts:
     """What there is to say about images of any type."""
     white = 255 if images.dtype == np.uint8 else 1
-    x = np.asarray(pixels.to_float(images, scale)).reshape(len(images), -1)
+    x = pixels.to_float(jax.device_put(images), scale)
+    x = np.asarray(x).reshape(len(images), -1)
     grey = (images != 0) & (images != white)
     return Facts(
         num=len(images),
