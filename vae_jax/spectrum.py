@@ -130,7 +130,7 @@ def fit(
         if used and variances[used - 1] <= beta * noise:
             break  # others vary less, and with them the noise would rise
         kl = _log_ratios(variances[:used], beta * noise) / 2
-        loss = num_values / 2 * (math.log(noise) + 1) + beta * kl
+        loss = num_values / 2 * math.log(noise) + beta * kl  # less D / 2, as for all
         alone = loss if alone is None else alone
         if alone - loss > best.gain:
             best = Fit(math.sqrt(noise), used, alone - loss)
