@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from known_images import images_of_known_variances, prepared
+
 from vae_jax.run import advice, costs, forecast
 
 

@@ -1,7 +1,8 @@
 """What the doctor prints, and that it leaves nothing behind."""
 
-import main
 from known_images import CONFIGS
+
+import main
 from vae_jax.run import costs
 
 

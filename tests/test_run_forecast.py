@@ -6,8 +6,8 @@ import pathlib
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
 from known_images import VARIANCES, images_of_known_variances, prepared, read
+
 from vae_jax import evaluate, spectrum
 from vae_jax.contracts import Trained
 from vae_jax.run import forecast
