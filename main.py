@@ -3,6 +3,7 @@
   python main.py --config=configs/mnist_cnn.py              train, then evaluate
   python main.py --config=... --config.loss.beta=4          change any field
   python main.py --config=... --workdir=RUN                 in RUN; resumes there
+  python main.py --mode=doctor --config=...                 what will go wrong, and cost
   python main.py --mode=eval --workdir=RUN                  evaluate a run again
   python main.py --mode=sample --workdir=RUN --num=64       means of new images
   python main.py --mode=replay --workdir=RUN --step=S       look into one step
@@ -27,7 +28,8 @@ from vae_jax import settings
 ROOT = pathlib.Path(__file__).parent
 FIELD = re.compile(r"^--?(?:no)?config\.([^=\s]*)", re.MULTILINE)
 CONFIG = re.compile(r"^--?config(?:=|\n)(.*)", re.MULTILINE)
-MODES = ("train", "eval", "sample", "replay", "compare")
+MODES = ("train", "doctor", "eval", "sample", "replay", "compare")
+BEFORE_A_RUN = ("train", "doctor")  # they can do without one
 OF_COMPARING = ("workdirs", "out")
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
@@ -84,7 +86,7 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
     for field in FIELD.findall("\n".join(argv)):
         settings.check_field(field)
     check_one_run(args)
-    if args.mode != "train" or args.config is None:
+    if args.mode not in BEFORE_A_RUN or args.config is None:
         saved = config_of_run(args.workdir)
     if args.config is None:
         args.config = saved
@@ -123,11 +125,13 @@ def check_one_run(args: flags.FlagValues) -> None:
     for flag in OF_COMPARING:
         if args[flag].present:
             raise ValueError(f"--{flag}: is for --mode=compare")
+    if args.mode == "doctor" and args.workdir is not None:
+        raise ValueError("--workdir: is not for --mode=doctor, which looks at a config")
     if args.stage is not None and args.mode not in ("eval", "sample"):
         raise ValueError("--stage: is for --mode=eval and --mode=sample")
     if (args.step is None) == (args.mode == "replay"):
         raise ValueError("--step: is for --mode=replay, which needs it")
-    if args.mode != "train" and args.workdir is None:
+    if args.mode not in BEFORE_A_RUN and args.workdir is None:
         raise ValueError(f"--workdir: must name a run for --mode={args.mode}")
 
 

@@ -18,6 +18,7 @@ LAYERS = [
         "pixels",
         "sampling",
         "settings",
+        "spectrum",
     },
     {"data", "groups", "likelihoods", "mixture", "models", "objectives", "schedules"},
     {"evaluate", "train"},

@@ -37,7 +37,7 @@ def run(*args):
         ([DIGITS, "extra", "more"], "arguments: must all be flags, got extra more"),
         (
             [DIGITS, "--mode=trian"],
-            "value should be one of <train|eval|sample|replay|compare>",
+            "value should be one of <train|doctor|eval|sample|replay|compare>",
         ),
         ([DIGITS, "--num=0", "--mode=sample"], "--num=0: 0 is not a positive integer"),
         ([DIGITS, "--stage=1"], "--stage: is for --mode=eval and --mode=sample"),
@@ -45,6 +45,12 @@ def run(*args):
         (["--mode=replay", "--workdir=a"], "--step: is for --mode=replay, which needs"),
         (["--mode=replay", "--step=0"], "--step=0: 0 is not a positive integer"),
         (["--mode=replay", "--step=1"], "--workdir: must name a run for --mode=replay"),
+        (
+            [DIGITS, "--mode=doctor", "--workdir=a"],
+            "--workdir: is not for --mode=doctor, which looks at a config",
+        ),
+        ([DIGITS, "--mode=doctor", "--stage=1"], "--stage: is for --mode=eval and"),
+        (["--mode=doctor"], "--config: must be given; there are configs/digits_cnn"),
         (["--mode=eval"], "--workdir: must name a run for --mode=eval"),
         (["--mode=sample"], "--workdir: must name a run for --mode=sample"),
         (["--mode=eval", "--workdir=/no/such"], "there is no /no/such/config.json"),

@@ -1,4 +1,4 @@
-"""What a command does: training, evaluation, sampling, a second look, comparing."""
+"""What a command does: training and what goes before and after it."""
 
 import io
 import json
@@ -22,7 +22,7 @@ from vae_jax import (
     tensorboard,
     train,
 )
-from vae_jax.run import comparing, final, replay, training
+from vae_jax.run import comparing, doctor, final, replay, training
 from vae_jax.run.session import (
     Failed,
     Refused,
@@ -44,7 +44,7 @@ def run(
     """Carries out one command and returns its exit code: 1 if the machine failed.
 
     Args:
-        mode: ``train``, ``eval``, ``sample``, ``replay`` or ``compare``.
+        mode: ``train``, ``doctor``, ``eval``, ``sample``, ``replay`` or ``compare``.
         config: complete and checked; None to compare runs, which have their own.
         workdir: the run directory; if None, training makes one.
         **options: ``command``, the command line; ``num``, ``sample_seed``, ``stage``,
@@ -53,6 +53,7 @@ def run(
     absl_logging.set_verbosity(absl_logging.WARNING)  # orbax says a lot under INFO
     modes = {
         "train": run_training,
+        "doctor": run_doctor,
         "eval": run_evaluation,
         "sample": run_sampling,
         "replay": run_replay,
@@ -102,6 +103,12 @@ def run_training(config, workdir, log, command, **_) -> None:
         LOGGER.info("run directory: %s", folder)
         with opened(config, job, folder) as session, saved_so_far(session):
             final.finish(session, training.fit(session))
+
+
+def run_doctor(config, workdir, log, **_) -> None:
+    """Says what a config will do with its data on this device; writes nothing."""
+    del workdir, log
+    doctor.look(config, assemble(config))
 
 
 def run_evaluation(config, workdir, log, stage, command, **_) -> None:
