@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+MAX_BYTES = 8 * 10**9  # of all images together; they are held in memory
+
 
 class Split(NamedTuple):
     """Images of one part of a data set, and their labels where there are any."""

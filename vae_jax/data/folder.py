@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vae_jax.data import counting, decoded, decoding
-from vae_jax.data.dataset import Raw, Split, Wanted
+from vae_jax.data.dataset import MAX_BYTES, Raw, Split, Wanted
 
 log = logging.getLogger("vae_jax")
 
@@ -106,11 +106,19 @@ def _decode(
 ) -> UInt8[np.ndarray, "N H W C"]:
     def read(name: str) -> np.ndarray:
         try:
+            if not os.path.isfile(root / name):  # a pipe would be waited for
+                raise ValueError("must be a file, got something else")
             return decoding.read(root / name, image_size, channels)
         except ValueError as error:
             raise ValueError(f"{root / name}: {error}") from error
 
     first = read(names[0])
+    size = len(names) * first.size
+    if size > MAX_BYTES:
+        raise ValueError(
+            f"{root}: images must take at most {MAX_BYTES / 1e9:g} GB of memory, got "
+            f"{size / 1e9:.3g} GB; --config.data.image_size=H,W makes them smaller"
+        )
     images = np.empty((len(names), *first.shape), np.uint8)
 
     def fill(row: int) -> None:
