@@ -23,14 +23,15 @@ class Rule(NamedTuple):
 
 
 def one_of(*names: str) -> Rule:
-    return Rule(lambda v: v in names, "one of " + ", ".join(names))
+    text = "one of " + ", ".join(names)
+    return Rule(lambda v: isinstance(v, str) and v in names, text)
 
 
 def data_set(*names: str) -> Rule:
     """One of ``names``, or anything that could be the name of a set of TFDS."""
 
     def allows(v):
-        return v in names or (isinstance(v, str) and v.startswith("tfds:"))
+        return isinstance(v, str) and (v in names or v.startswith("tfds:"))
 
     return Rule(allows, one_of(*names, "tfds:NAME").text)
 
@@ -68,17 +69,26 @@ def reals(low: float, above: bool = False) -> Rule:
     return Rule(allows, f"a tuple, each {one.text.removeprefix('a ')}")
 
 
+def _is_side(v: Any) -> bool:
+    return whole(1).allows(v)
+
+
 def _is_int(v: Any) -> bool:
     return isinstance(v, int) and not isinstance(v, bool)
 
 
-TEXT = Rule(lambda v: isinstance(v, str), "text")
+TEXT = Rule(lambda v: isinstance(v, str) and "\0" not in v, "text")
 NAME = Rule(
-    lambda v: isinstance(v, str) and v.strip(". ") and not {"/", "\0"} & set(v),
+    lambda v: (
+        TEXT.allows(v)
+        and v.strip(". ")
+        and "/" not in v
+        and len(v.encode("utf-8", "surrogatepass")) <= 200  # of the 255 there are
+    ),
     "text that can be part of a folder's name",
 )
 SIZE = Rule(
-    lambda v: v == () or (whole_numbers(1).allows(v) and len(v) == 2),
+    lambda v: isinstance(v, tuple) and len(v) in (0, 2) and all(map(_is_side, v)),
     "empty, or a height and a width of at least 1",
 )
 SHARE = Rule(whole(-1).allows, "a whole number of at least 0, or -1 for a tenth")
@@ -89,8 +99,8 @@ SOME_SAMPLERS = Rule(
     lambda v: (
         isinstance(v, tuple)
         and v
+        and all(isinstance(one, str) and one in SAMPLERS for one in v)
         and len(set(v)) == len(v)
-        and all(one in SAMPLERS for one in v)
     ),
     "a tuple of prior, mixture or both",
 )
