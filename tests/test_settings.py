@@ -27,7 +27,7 @@ BASE = pathlib.Path(base.__file__)
 WRONG = {
     settings.TEXT: [1, None, "a\0b"],
     settings.SWITCH: [1, 0.0, "yes", None],
-    settings.NAME: ["", "a/b", "..", "a\0b", "a" * 201, 3, None],
+    settings.NAME: ["", "a/b", "..", "a\nb", "\udcff", "a" * 201, 3, None],
     settings.EPOCHS: [(), (-1,), (1, 2.5), ("a",), (True,), 3, None],
     settings.POSITIVES: [(), (0.0,), (1e-3, math.nan), ("a",), (True,), 1e-3, None],
     settings.PART: [-0.1, 1.1, math.nan, math.inf, "1", None],
@@ -113,6 +113,14 @@ def test_whatever_is_not_of_a_field_s_kind_is_refused_by_its_name(field):
         ("seed", 2**32),  # another name of seed 0
         ("train.epochs", 10**20),
         ("train.epochs", 0),
+        ("model.hidden_dim", 2**20),  # beyond which XLA may end the process
+        ("model.z_dim", (2**20,)),
+        ("model.hidden_layers", 100),
+        ("model.final_res", 2**13),
+        ("data.image_size", (2**13, 1)),
+        ("loss.kl_samples", 2**20),
+        ("eval.batch_size", 2**20),
+        ("optim.lr", (1e-3,) * 100),
     ],
 )
 def test_the_ends_of_ranges_are_refused(field, value):
