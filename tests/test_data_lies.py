@@ -17,7 +17,7 @@ from conftest import anything
 from PIL import Image
 from test_data_idx import idx_bytes
 
-from vae_jax.data import dataset, folder, loading, npz, own_idx, own_npz
+from vae_jax.data import dataset, folder, loading, npz, own_idx, own_npz, shapes
 
 IMAGES = np.arange(3 * 5 * 4, dtype=np.uint8).reshape(3, 5, 4)
 
@@ -172,7 +172,7 @@ def test_a_file_that_promises_much_is_refused_and_takes_no_memory(told, name):
 def test_images_beyond_all_memory_are_refused_before_it_is_asked_for(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(folder, "MAX_BYTES", 2 * 6 * 5 - 1)
+    monkeypatch.setattr(dataset, "MAX_BYTES", 2 * 6 * 5 - 1)
     for name in "ab":
         (tmp_path / f"{name}.png").write_bytes(
             made(lambda s: Image.new("L", (5, 6)).save(s, "PNG"))
@@ -182,8 +182,17 @@ def test_images_beyond_all_memory_are_refused_before_it_is_asked_for(
         ValueError, match=r"must take at most 5\.9e-08 GB of memory, got"
     ):
         folder.load(wanted)
-    monkeypatch.setattr(folder, "MAX_BYTES", 2 * 6 * 5)
+    monkeypatch.setattr(dataset, "MAX_BYTES", 2 * 6 * 5)
     assert folder.load(wanted).train.images.shape == (2, 6, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("num_images", "size"), [(2**31 - 1, (28, 28)), (200, (8000, 8000))]
+)
+def test_shapes_beyond_all_memory_are_not_drawn(num_images, size):
+    wanted = anything(num_images=num_images, image_size=size)
+    with pytest.raises(ValueError, match="shapes: images must take at most 8 GB"):
+        shapes.load(wanted)
 
 
 @pytest.mark.parametrize("kind", ["folder", "idx"])

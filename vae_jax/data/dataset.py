@@ -61,6 +61,19 @@ def digest(split: Split) -> str:
     return content.hexdigest()
 
 
+def check_memory(what: str, num_bytes: int, advice: str) -> None:
+    """Refuses images that would not fit into memory, before it is asked for.
+
+    Raises:
+        ValueError: if they take more than ``MAX_BYTES``.
+    """
+    if num_bytes > MAX_BYTES:
+        raise ValueError(
+            f"{what}: images must take at most {MAX_BYTES / 1e9:g} GB of memory, got "
+            f"{num_bytes / 1e9:.3g} GB; {advice} makes them smaller"
+        )
+
+
 class Unavailable(LookupError):
     """A source that does not have the data now: the next one is tried."""
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vae_jax.data import counting, decoded, decoding
-from vae_jax.data.dataset import MAX_BYTES, Raw, Split, Wanted
+from vae_jax.data.dataset import Raw, Split, Wanted, check_memory
 
 log = logging.getLogger("vae_jax")
 
@@ -113,12 +113,8 @@ def _decode(
             raise ValueError(f"{root / name}: {error}") from error
 
     first = read(names[0])
-    size = len(names) * first.size
-    if size > MAX_BYTES:
-        raise ValueError(
-            f"{root}: images must take at most {MAX_BYTES / 1e9:g} GB of memory, got "
-            f"{size / 1e9:.3g} GB; --config.data.image_size=H,W makes them smaller"
-        )
+    advice = "--config.data.image_size=H,W"
+    check_memory(str(root), len(names) * first.size, advice)
     images = np.empty((len(names), *first.shape), np.uint8)
 
     def fill(row: int) -> None:
