@@ -7,17 +7,28 @@ import os
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 import zlib
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 import torch_files
 from conftest import anything
 from PIL import Image
 from test_data_idx import idx_bytes
 
-from vae_jax.data import dataset, folder, loading, npz, own_idx, own_npz, shapes
+from vae_jax.data import (
+    dataset,
+    folder,
+    loading,
+    npz,
+    own_idx,
+    own_npz,
+    shapes,
+    tfds_records,
+)
 
 IMAGES = np.arange(3 * 5 * 4, dtype=np.uint8).reshape(3, 5, 4)
 
@@ -193,6 +204,18 @@ def test_shapes_beyond_all_memory_are_not_drawn(num_images, size):
     wanted = anything(num_images=num_images, image_size=size)
     with pytest.raises(ValueError, match="shapes: images must take at most 8 GB"):
         shapes.load(wanted)
+
+
+def test_pixels_of_tfds_are_inflated_no_further_than_an_image_is_large():
+    feature = tfds.features.Tensor(shape=(6, 5, 1), dtype=np.uint8, encoding="zlib")
+    few, many = zlib.compress(bytes(6 * 5)), zlib.compress(bytes(20_000_000))
+    assert tfds_records._pixels(feature, few).shape == (6, 5, 1)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"other than 30 bytes in \d+ compressed"):
+        tfds_records._pixels(feature, many)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 @pytest.mark.parametrize("kind", ["folder", "idx"])

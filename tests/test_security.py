@@ -344,6 +344,15 @@ def test_any_evaluations_make_whole_tables_without_their_markup_or_a_clear_error
     assert not all(outcomes)
 
 
+def test_what_would_break_a_line_or_steer_a_console_is_shown_as_text():
+    other = run("b", **{"loss.beta": "a\nb", "model.name": "\x1b[2Jmlp"})
+    found = comparison.compare([run("a", **{"loss.beta": 1.0}), other])
+    for turned in (False, True):
+        text = comparison.as_markdown(found, turned)
+        assert r"a\\nb" in text
+        assert r"\\x1b\[2Jmlp" in text
+
+
 def test_names_of_fields_and_models_are_no_markup_in_a_comparison():
     other = run("b", **{"loss.beta": HOSTILE, "model.name": HOSTILE})
     other.config["<b>|x"], other.config["<i>"] = 1, 2

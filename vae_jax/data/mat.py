@@ -109,7 +109,7 @@ def _matrix(
 def _next(parts: Iterator[Element], wanted: int, what: str) -> memoryview:
     kind, data = next(parts, (None, memoryview(b"")))
     if kind != wanted:
-        raise ValueError(f"a variable whose {what} is of kind {kind}, not {wanted}")
+        raise ValueError(f"a variable with {what} of kind {kind}, not {wanted}")
     return data
 
 
