@@ -1,6 +1,7 @@
 """Every field of an experiment, once: its default and what it may be.
 
-A value outside of what the comment allows is refused before anything is compiled.
+A value outside of what the comment allows is refused before anything is compiled. So
+is one that is absurdly large; the error says where that begins.
 ``may change`` marks the fields that may differ when a run is resumed. ``*`` marks those
 that may have one value for each stage of a model that grows: ``(1e-3, 1e-3, 5e-4)``.
 """

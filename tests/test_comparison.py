@@ -173,6 +173,8 @@ def test_the_same_run_twice_is_refused(tmp_path):
         ("numbers.kl", 3.0, "got kl without value and unit"),
         ("numbers.kl", {"unit": "nats"}, "got kl without value and unit"),
         ("numbers.kl", {"value": "3", "unit": "nats"}, "got kl = '3'"),
+        ("numbers.kl", {"value": 3, "unit": {}}, "got kl in the unit {}"),
+        ("numbers.kl", {"value": 10**400, "unit": "nats"}, "got kl of 1329 bits"),
     ],
 )
 def test_an_evaluation_of_another_kind_is_refused(field, value, message):

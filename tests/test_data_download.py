@@ -1,11 +1,14 @@
 """Downloads, against a real server on the loopback."""
 
+import gzip
 import http.server
+import io
 import logging
 import re
 import socket
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -13,7 +16,11 @@ from vae_jax.data import download
 from vae_jax.data.dataset import Unavailable
 
 LIMITS = download.Limits(
-    max_bytes=1000, connect_seconds=3.0, stall_seconds=1.0, total_seconds=30.0
+    max_bytes=1000,
+    connect_seconds=3.0,
+    stall_seconds=1.0,
+    total_seconds=30.0,
+    pause_seconds=0.0,
 )
 BODY = b"the whole file"
 
@@ -54,10 +61,66 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(bytes(2000))
 
-    def moved(self):
-        self.send_response(302)
-        self.send_header("Location", self.path.replace("moved", "good"))
+    def page(self):
+        self.answer(b"<!DOCTYPE html><title>Not here</title>")
+
+    def says_less(self):
+        self.answer(BODY, length=4)
+
+    def says_nonsense(self):
+        self.answer(BODY, length="many")
+
+    def packed(self):
+        self.send_response(200)
+        self.send_header("Content-Encoding", "gzip")
         self.end_headers()
+        self.wfile.write(gzip.compress(BODY))
+
+    def error(self):
+        self.send_error(500)
+
+    def busy(self):
+        self.send_error(429)
+
+    def busy_once(self):
+        later = self.server.requests.count(self.path) > 1
+        self.good() if later else self.send_error(503)
+
+    def cut_off_once(self):
+        later = self.server.requests.count(self.path) > 1
+        self.good() if later else self.cut_off()
+
+    def redirect(self, target):
+        self.send_response(302)
+        self.send_header("Location", target)
+        self.end_headers()
+
+    def loop(self):
+        self.redirect(self.path)
+
+    def to_file(self):
+        self.redirect("file:///etc/hostname")
+
+    def to_ftp(self):
+        self.redirect("ftp://127.0.0.1/a")
+
+    def to_other_host(self):
+        self.redirect(f"http://localhost:{self.server.server_port}/good/a")
+
+    def slow_head(self):
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+        self.trickle()
+
+    def slow_size(self):
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        self.trickle()
+
+    def trickle(self):
+        while not self.server.closing.wait(0.1):
+            self.wfile.write(b"0")
+
+    def moved(self):
+        self.redirect(self.path.replace("moved", "good"))
 
     def silent(self):
         self.server.closing.wait()
@@ -112,7 +175,7 @@ def fetch(server, tmp_path):
     return call
 
 
-@pytest.mark.parametrize("behaviour", ["good", "moved"])
+@pytest.mark.parametrize("behaviour", ["good", "moved", "to_other_host"])
 def test_all_files_come_from_the_first_mirror_that_has_them(
     fetch, server, tmp_path, behaviour
 ):
@@ -134,6 +197,13 @@ FAILURES = {
     "silent": "timed out",
     "stalls": "timed out",
     "garbage": "220 smtp.example",
+    "page": "must be a, got something else",
+    "says_less": "must be a, got something else",
+    "says_nonsense": "cut off after 14 of many bytes",
+    "packed": "must be a, got something else",
+    "error": "HTTP Error 500: Internal Server Error",
+    "busy": "HTTP Error 429: Too Many Requests",
+    "to_ftp": "must not lead from http to ftp://127.0.0.1/a",
 }
 
 
@@ -149,6 +219,54 @@ def test_a_mirror_that_fails_is_said_and_followed_by_the_next(
     assert failure.startswith(f"{server.url}/{behaviour}/a: ")
     assert failure.endswith(f": {said}")
     assert (tmp_path / "a").read_bytes() == BODY
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"), [("loop", "infinite loop"), ("to_file", "is not allowed")]
+)
+def test_a_redirect_that_leads_nowhere_good_is_not_followed(fetch, behaviour, said):
+    with pytest.raises(Unavailable, match=said):
+        fetch(behaviour)
+
+
+def test_a_redirect_from_https_to_http_is_refused():
+    handler, answer = download._Redirects(), io.BytesIO()
+    request = urllib.request.Request("https://a.example/x")
+    targets = "https://b.example/x", "http://b.example/x"
+    assert handler.redirect_request(request, answer, 302, "", {}, targets[0])
+    with pytest.raises(
+        ValueError, match=r"must not lead from https to http://b\.example"
+    ):
+        handler.redirect_request(request, answer, 302, "", {}, targets[1])
+    assert answer.closed
+
+
+@pytest.mark.parametrize("behaviour", ["busy_once", "cut_off_once"])
+def test_trouble_that_passes_is_met_with_another_round(fetch, tmp_path, behaviour):
+    assert fetch(behaviour, "absent").endswith(f"/{behaviour}/")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "count"),
+    [("busy", 2), ("error", 2), ("cut_off", 2), ("absent", 1), ("wrong", 1)],
+)
+def test_only_trouble_that_may_pass_is_asked_again_and_once(
+    fetch, server, tmp_path, behaviour, count
+):
+    with pytest.raises(Unavailable) as caught:
+        fetch(behaviour)
+    assert len(server.requests) == count
+    assert len(str(caught.value).splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_there_is_not_replaced(fetch, server, tmp_path):
+    (tmp_path / "a").write_bytes(b"mine")
+    fetch("good", names=("a", "b"))
+    assert (tmp_path / "a").read_bytes() == b"mine"
+    assert server.requests == ["/good/b"]
 
 
 def test_every_mirror_s_failure_is_in_the_error(fetch, tmp_path):
@@ -158,7 +276,7 @@ def test_every_mirror_s_failure_is_in_the_error(fetch, tmp_path):
     assert len(lines) == 2
     assert "/absent/b: HTTP Error 404" in lines[0]
     assert "/cut_off/b: cut off" in lines[1]
-    assert not [p for p in tmp_path.iterdir() if p.suffix != ".part"]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_mirror_is_left_at_its_first_failure_and_whole_files_are_kept(fetch, server):
@@ -167,11 +285,13 @@ def test_a_mirror_is_left_at_its_first_failure_and_whole_files_are_kept(fetch, s
     assert server.requests == expected
 
 
-def test_a_file_that_only_trickles_is_given_up_in_time(fetch):
+@pytest.mark.parametrize("behaviour", ["trickles", "slow_head", "slow_size"])
+def test_a_file_that_only_trickles_is_given_up_in_time(fetch, tmp_path, behaviour):
     start = time.monotonic()
-    with pytest.raises(Unavailable, match=r"trickles/a: not done in 0\.5 s"):
-        fetch("trickles", limits=LIMITS._replace(total_seconds=0.5))
+    with pytest.raises(Unavailable, match=rf"{behaviour}/a: not done in 0\.3 s"):
+        fetch(behaviour, limits=LIMITS._replace(total_seconds=0.3))
     assert time.monotonic() - start < 4
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_port_that_refuses_is_an_attempt_like_any_other(server, fetch, tmp_path):

@@ -85,7 +85,7 @@ def test_a_changed_cache_is_named_and_replaced(folder, caplog):
     [
         (lambda p: write(p, name="gg"), "must hold the variable ff, and does not"),
         (lambda p: write(p, FACES[:4]), "ff must be [560, 1965], got (560, 4)"),
-        (lambda p: write(p, FACES.astype(float)), "faces must be uint8, got float64"),
+        (lambda p: write(p, FACES.astype(float)), "ff must be uint8, got float64"),
         (lambda p: write(p, FACES ^ 1), "must hold FreyFaces, sha256 of the faces"),
         (lambda p: p.write_bytes(b"ff" * 100), "must be a whole MATLAB file: "),
         (lambda p: p.write_bytes(b""), "must be a whole MATLAB file: "),

@@ -138,10 +138,18 @@ def test_a_pickle_that_would_run_a_command_is_refused_and_runs_nothing(
         (b"\x80\x02Nr\xff\xff\xff\xff.", "a memo of 4294967295 entries"),
         (b"\x80\x02X\xff\xff\xff\x7fab.", "expected 2147483647 bytes"),
         (b"\x80\x02R.", "a damaged pickle"),
-        (b"\x80\x02}]Ns.", "a damaged pickle: unhashable type"),
+        (b"\x80\x02}]Ns.", "a dict with a key of type list"),
+        (b"\x80\x02]NNs.", "a damaged pickle: items of what is no dict"),
+        # In C, the hash of the first ends the process, that of the second takes years.
+        (b"\x80\x02})" + b"\x85" * 200_000 + b"Ns.", "a key of type tuple"),
+        (b"\x80\x02})" + b"q\0h\0\x86" * 60 + b"Ns.", "a key of type tuple"),
+        (
+            b"\x80\x02ccollections\nOrderedDict\n])q\0h\0\x86q\0N\x86a\x85R.",
+            "a key of type tuple",
+        ),
         (b"\x80\x02N.", "a pickle of NoneType"),
         (b"\x80\x02}U\x01aK\x01s.", "int under 'a'"),
-        (b"\x80\x02}K\x01K\x01s.", "int under '1'"),
+        (b"\x80\x02}K\x01K\x01s.", "a dict with a key of type int"),
         (b"\x80\x02U\x01aQ.", "a reference to something that is no storage"),
         (
             b"\x80\x02(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuJ\xff\xff\xff\xfftQ.",
@@ -156,6 +164,21 @@ def test_a_pickle_that_would_run_a_command_is_refused_and_runs_nothing(
 )
 def test_a_pickle_of_anything_but_tensors_is_refused(refused, form, content, words):
     refused(FORMS[form](PARTS, content), words)
+
+
+@pytest.mark.parametrize("name", ["items", "values"])
+def test_a_dict_that_would_have_other_methods_has_its_own(read, name):
+    state = b"N}U" + bytes([len(name)]) + name.encode() + b"Ns\x86"
+    content = b"\x80\x02ccollections\nOrderedDict\n)R" + state + b"b."
+    assert read(as_zip(PARTS, content)) == {}
+
+
+def test_versions_and_keys_whose_text_would_take_years_are_refused(refused):
+    puzzle = b"\x80\x02]" + b")" + b"q\0h\0\x86" * 60 + b"a."
+    refused(pickle.dumps(torch_files.MAGIC, 2) + puzzle, "version list, not 1001")
+    whole = as_sequence(PARTS)
+    keys = whole.index(pickle.dumps(["0", "1"], 2))
+    refused(whole[:keys] + puzzle, "other storages than those of its tensors")
 
 
 @pytest.mark.parametrize(

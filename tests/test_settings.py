@@ -5,6 +5,7 @@ import math
 import pathlib
 import re
 
+import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
@@ -24,9 +25,9 @@ BASE = pathlib.Path(base.__file__)
 
 # For every field: values that are refused. Strings come from config files, too.
 WRONG = {
-    settings.TEXT: [1, None],
+    settings.TEXT: [1, None, "a\0b"],
     settings.SWITCH: [1, 0.0, "yes", None],
-    settings.NAME: ["", "a/b", "..", 3, None],
+    settings.NAME: ["", "a/b", "..", "a\nb", "\udcff", "a" * 201, 3, None],
     settings.EPOCHS: [(), (-1,), (1, 2.5), ("a",), (True,), 3, None],
     settings.POSITIVES: [(), (0.0,), (1e-3, math.nan), ("a",), (True,), 1e-3, None],
     settings.PART: [-0.1, 1.1, math.nan, math.inf, "1", None],
@@ -61,6 +62,44 @@ def test_values_out_of_range_or_kind_are_refused_by_name(field):
         assert str(caught.value).endswith(repr(given))
 
 
+# Of every kind that a config file or a config.json may hold.
+ANYTHING = [
+    *(None, True, np.bool_(True), 1, np.int64(1), 0.5, np.float32(0.5), 1j, len),
+    *("text", b"text", ["text"], ("text",), {"prior"}, np.array("text")),
+    *([], (), [1], (0.5,), (True,), (None,), ((1,),), ([1],), ({},), range(2)),
+    *(np.array(1), np.array([]), np.array([1, 2]), (np.int64(1),), (np.array([1, 2]),)),
+    *(("prior", []), (["prior"],), {"a": 1}, object()),
+]
+
+
+def is_of_the_kind_of(default, value):
+    if isinstance(default, tuple):
+        one = default[0] if default else 1
+        parts = value if isinstance(value, tuple) else [value]
+        return type(value) is tuple and all(is_of_the_kind_of(one, v) for v in parts)
+    if isinstance(default, bool) or isinstance(value, bool):
+        return type(default) is type(value)
+    return isinstance(value, (int, float) if type(default) is float else type(default))
+
+
+@pytest.mark.parametrize("field", settings.RULES)
+def test_whatever_is_not_of_a_field_s_kind_is_refused_by_its_name(field):
+    default = dict(settings.flatten(base.get_config()))[field]
+    refused = 0
+    for value in ANYTHING:
+        config = base.get_config()
+        *section, name = field.split(".")
+        with config.ignore_type():
+            (config[section[0]] if section else config)[name] = value
+        given = dict(settings.flatten(config)).get(field)  # True is now 1.0, perhaps
+        if is_of_the_kind_of(default, given):
+            continue
+        refused += 1
+        with pytest.raises(ValueError, match=rf"^{field}: must be "):
+            settings.check(config)
+    assert refused > len(ANYTHING) / 2
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -74,6 +113,14 @@ def test_values_out_of_range_or_kind_are_refused_by_name(field):
         ("seed", 2**32),  # another name of seed 0
         ("train.epochs", 10**20),
         ("train.epochs", 0),
+        ("model.hidden_dim", 2**20),  # beyond which XLA may end the process
+        ("model.z_dim", (2**20,)),
+        ("model.hidden_layers", 100),
+        ("model.final_res", 2**13),
+        ("data.image_size", (2**13, 1)),
+        ("loss.kl_samples", 2**20),
+        ("eval.batch_size", 2**20),
+        ("optim.lr", (1e-3,) * 100),
     ],
 )
 def test_the_ends_of_ranges_are_refused(field, value):

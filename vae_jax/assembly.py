@@ -1,5 +1,7 @@
 """A config turned into data and functions."""
 
+import math
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -145,13 +147,36 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         for model in stages
     )
     last = stages[-1]
-    return Job(
+    job = Job(
         dataset,
         phases,
         initial_state=lambda: train.init_state(
             last, objective, optimiser(config, last), config.seed, config.optim.ema > 0
         ),
     )
+    _check_memory(job)
+    return job
+
+
+def _check_memory(job: Job) -> None:
+    """Refuses a model whose state alone would take more memory than there is.
+
+    The operating system would end the process without a word.
+    """
+    shapes = jax.eval_shape(job.initial_state)
+    size = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(shapes))
+    there = memory()
+    if size > there:
+        raise ValueError(
+            f"model: must fit into the {there / 1e9:.3g} GB of memory that there are, "
+            f"got {train.count(shapes.params):,} parameters, which take "
+            f"{size / 1e9:.3g} GB with the optimiser's numbers"
+        )
+
+
+def memory() -> int:
+    """Bytes that this machine has for all of its processes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def build_phase(

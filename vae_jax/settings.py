@@ -12,6 +12,9 @@ from ml_collections import ConfigDict
 
 DATA = ("mnist", "digits", "freyfaces", "shapes", "npz", "idx", "folder")
 RESIZED = ("folder", "shapes", "tfds:")  # data sets that can be had in any size
+# Far beyond what makes sense, and far below where XLA ends the process without a word.
+WIDEST = 2**20  # of vectors
+LARGEST = 2**13  # of the sides of images
 TINIEST = 1e-30  # of positive numbers; much smaller ones are 0 in float32
 
 
@@ -23,14 +26,15 @@ class Rule(NamedTuple):
 
 
 def one_of(*names: str) -> Rule:
-    return Rule(lambda v: v in names, "one of " + ", ".join(names))
+    text = "one of " + ", ".join(names)
+    return Rule(lambda v: isinstance(v, str) and v in names, text)
 
 
 def data_set(*names: str) -> Rule:
     """One of ``names``, or anything that could be the name of a set of TFDS."""
 
     def allows(v):
-        return v in names or (isinstance(v, str) and v.startswith("tfds:"))
+        return isinstance(v, str) and (v in names or v.startswith("tfds:"))
 
     return Rule(allows, one_of(*names, "tfds:NAME").text)
 
@@ -52,34 +56,47 @@ def real(low: float, below: float = 1e30, above: bool = False) -> Rule:
     return Rule(allows, f"a number {bounds} and below {below:g}")
 
 
-def whole_numbers(low: int) -> Rule:
-    def allows(v):
-        return isinstance(v, tuple) and v and all(map(whole(low).allows, v))
+def whole_numbers(low: int, below: int = 2**31) -> Rule:
+    one = whole(low, below)
 
-    return Rule(allows, f"a tuple of one or more whole numbers of at least {low}")
+    def allows(v):
+        return isinstance(v, tuple) and 0 < len(v) < 100 and all(map(one.allows, v))
+
+    text = one.text.removeprefix("a whole number ")
+    return Rule(allows, f"a tuple of one or more whole numbers {text}")
 
 
 def reals(low: float, above: bool = False) -> Rule:
     one = real(low, above=above)
 
     def allows(v):
-        return isinstance(v, tuple) and v and all(map(one.allows, v))
+        return isinstance(v, tuple) and 0 < len(v) < 100 and all(map(one.allows, v))
 
     return Rule(allows, f"a tuple, each {one.text.removeprefix('a ')}")
+
+
+def _is_side(v: Any) -> bool:
+    return whole(1, LARGEST).allows(v)
 
 
 def _is_int(v: Any) -> bool:
     return isinstance(v, int) and not isinstance(v, bool)
 
 
-TEXT = Rule(lambda v: isinstance(v, str), "text")
+TEXT = Rule(lambda v: isinstance(v, str) and "\0" not in v, "text")
 NAME = Rule(
-    lambda v: isinstance(v, str) and v.strip(". ") and not {"/", "\0"} & set(v),
-    "text that can be part of a folder's name",
+    lambda v: (
+        isinstance(v, str)
+        and v.strip(". ")
+        and "/" not in v
+        and v.isprintable()
+        and len(v.encode()) <= 200  # of the 255 that there are, for a date too
+    ),
+    "printable text that can be part of a folder's name",
 )
 SIZE = Rule(
-    lambda v: v == () or (whole_numbers(1).allows(v) and len(v) == 2),
-    "empty, or a height and a width of at least 1",
+    lambda v: isinstance(v, tuple) and len(v) in (0, 2) and all(map(_is_side, v)),
+    f"empty, or a height and a width of at least 1 and below {LARGEST}",
 )
 SHARE = Rule(whole(-1).allows, "a whole number of at least 0, or -1 for a tenth")
 PART = Rule(lambda v: real(0.0).allows(v) and v <= 1, "a number from 0 to 1")
@@ -89,8 +106,8 @@ SOME_SAMPLERS = Rule(
     lambda v: (
         isinstance(v, tuple)
         and v
+        and all(isinstance(one, str) and one in SAMPLERS for one in v)
         and len(set(v)) == len(v)
-        and all(one in SAMPLERS for one in v)
     ),
     "a tuple of prior, mixture or both",
 )
@@ -114,21 +131,21 @@ RULES = {
     "data.scale": one_of("unit", "centred"),
     "data.batch_size": whole_numbers(1),
     "model.name": one_of("mlp", "cnn", "provae", "resprovae"),
-    "model.z_dim": whole_numbers(1),
-    "model.hidden_dim": whole(1),
-    "model.hidden_layers": whole(0),
-    "model.channels": whole_numbers(1),
-    "model.start_res": whole(1),
-    "model.final_res": whole(1),
-    "model.base_ch": whole(1),
-    "model.min_ch": whole(1),
+    "model.z_dim": whole_numbers(1, WIDEST),
+    "model.hidden_dim": whole(1, WIDEST),
+    "model.hidden_layers": whole(0, 100),
+    "model.channels": whole_numbers(1, WIDEST),
+    "model.start_res": whole(1, LARGEST),
+    "model.final_res": whole(1, LARGEST),
+    "model.base_ch": whole(1, WIDEST),
+    "model.min_ch": whole(1, WIDEST),
     "model.residual": SWITCH,
     "model.group_norm": SWITCH,
     "model.detach_residual": SWITCH,
     "model.independent_stages": SWITCH,
     "loss.recon": one_of("bce", "gaussian"),
     "loss.kl": one_of("analytic", "mc"),
-    "loss.kl_samples": whole(1),
+    "loss.kl_samples": whole(1, WIDEST),
     "loss.beta": real(0.0),
     "loss.reduction": one_of("sum", "mean"),
     "loss.sigma": real(0.0, above=True),
@@ -149,7 +166,7 @@ RULES = {
     "train.max_bad_steps": whole(1),
     "train.tensorboard": SWITCH,
     "train.deterministic": SWITCH,
-    "eval.batch_size": whole(1),
+    "eval.batch_size": whole(1, WIDEST),
     "eval.checkpoint": one_of("best", "latest"),
     "eval.pictures_every": whole(0),
     "eval.iw_samples": whole(1),
@@ -158,7 +175,7 @@ RULES = {
     "eval.inception_weights": TEXT,
     "eval.num_samples": whole(6),
     "eval.samplers": SOME_SAMPLERS,
-    "eval.mixture_components": whole(1),
+    "eval.mixture_components": whole(1, WIDEST),
     "eval.mixture_images": whole(1),
     "eval.pixels": one_of("mean", "draw"),
     "eval.fd_infinity": SWITCH,

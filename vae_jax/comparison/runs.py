@@ -10,6 +10,7 @@ from vae_jax import settings
 Number = dict[str, Any]  # one entry of eval.json: value, unit, how it was got
 BOUNDS = ("elbo", "recon", "kl", "bits_per_dim", "iw_bound", "iw_bits_per_dim")
 SECTIONS = ("floor", "reconstruction", "prior", "mixture")  # of eval.json's samples
+MOST = 1 << 1000  # of whole numbers; far larger ones are none as floats
 NEEDED = {
     "split": str,
     "checkpoint": str,
@@ -90,9 +91,13 @@ def _first_wrong(run: Run) -> str | None:
         where = f"{section} {name}".strip()
         if not isinstance(number, dict) or not {"value", "unit"} <= number.keys():
             return f"{where} without value and unit"
+        if not isinstance(number["unit"], str):
+            return f"{where} in the unit {number['unit']!r}"
         for part in (number["value"], number.get("standard_error")):
             if not isinstance(part, int | float | None):
                 return f"{where} = {part!r}"
+            if isinstance(part, int) and abs(part) > MOST:
+                return f"{where} of {part.bit_length()} bits"
     return None
 
 
@@ -117,9 +122,10 @@ def labels(folders: Sequence[pathlib.Path]) -> list[str]:
         count = 1
         while sum(other[-count:] == parts[-count:] for other in paths) > 1:
             count += 1
-        found.append(_printable(str(pathlib.Path(*parts[-count:]))))
+        found.append(printable(str(pathlib.Path(*parts[-count:]))))
     return found
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The text with what cannot be printed in a line escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -97,7 +97,7 @@ def _notes(
             f"{protocol.get('n_fake')} samples, image: {protocol.get('pixels')}."
         )
     for warning in dict.fromkeys(
-        p["warning"] for p in protocols if p and "warning" in p
+        str(p["warning"]) for p in protocols if p and "warning" in p
     ):
         yield f"Warning: {warning}."
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from vae_jax.comparison.runs import Number
+from vae_jax.comparison.runs import Number, printable
 from vae_jax.comparison.tables import ABOUT, Column, Comparison
 
 HIGHER_IS_BETTER = {"elbo", "iw_bound", "precision", "recall", "density", "coverage"}
@@ -72,10 +72,11 @@ def as_markdown(found: Comparison, turned: bool = False) -> str:
         grid = [list(row) for row in zip(*grid, strict=True)]
     parts = [_table(grid), *(_plain(note) for note in (*found.notes, LEGEND))]
     if found.fields:
-        rows = [[f, *map(_cell, values)] for f, values in found.fields.items()]
+        rows = [[*map(_cell, (f, *values))] for f, values in found.fields.items()]
         parts += ["Config fields that differ:", _table([["field", *names], *rows])]
     if found.partial:
-        parts.append(f"Not in the config of every run: {', '.join(found.partial)}.")
+        listed = _plain(", ".join(found.partial))
+        parts.append(f"Not in the config of every run: {listed}.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -126,7 +127,8 @@ def _with_decimals(value: float | int, decimals: int) -> str:
 
 
 def _plain(text: str) -> str:
-    return MARKUP.sub(lambda found: "\\" + found[0], text)
+    """What markdown and a console show as ``text``, in one line."""
+    return MARKUP.sub(lambda found: "\\" + found[0], printable(text))
 
 
 def _cell(text: str) -> str:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+MAX_BYTES = 8 * 10**9  # of all images together; they are held in memory
+
 
 class Split(NamedTuple):
     """Images of one part of a data set, and their labels where there are any."""
@@ -57,6 +59,19 @@ def digest(split: Split) -> str:
     content = hashlib.sha256(f"{images.dtype} {images.shape}".encode())
     content.update(images.reshape(-1).view(np.uint8))
     return content.hexdigest()
+
+
+def check_memory(what: str, num_bytes: int, advice: str) -> None:
+    """Refuses images that would not fit into memory, before it is asked for.
+
+    Raises:
+        ValueError: if they take more than ``MAX_BYTES``.
+    """
+    if num_bytes > MAX_BYTES:
+        raise ValueError(
+            f"{what}: images must take at most {MAX_BYTES / 1e9:g} GB of memory, got "
+            f"{num_bytes / 1e9:.3g} GB; {advice} makes them smaller"
+        )
 
 
 class Unavailable(LookupError):

@@ -2,7 +2,6 @@
 
 import io
 import pathlib
-import struct
 
 import numpy as np
 from jaxtyping import UInt8
@@ -10,21 +9,15 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG")
 GREY = ("1", "L", "LA", "La")  # Pillow's modes without colour, but for palettes
-# Pillow lets errors of its decoders through. None of them tells what is in the file.
-BROKEN = (
-    Image.DecompressionBombError,
-    EOFError,
-    IndexError,
-    OSError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
+MAX_PIXELS = 1 << 26  # of one image, a quarter of a GB in colour: 8192 x 8192
 
 
 class TooDeep(ValueError):
     """An image with more than the eight bits a channel that a byte can hold."""
+
+
+class TooLarge(ValueError):
+    """An image of which a small file may ask for very much memory."""
 
 
 def read(
@@ -35,20 +28,22 @@ def read(
     """``fit`` of the image in a PNG or JPEG file.
 
     Raises:
-        ValueError: if it is no such file, is damaged or has more than eight bits a
-            channel. The caller knows the file's name and is to say it.
+        ValueError: if it is no such file, is damaged, has more than eight bits a
+            channel or more than ``MAX_PIXELS``. The caller knows the file's name and is
+            to say it.
     """
     try:
         # PNG's checksums: Pillow's decoder alone lets one flipped bit in 600 pass.
         with Image.open(source, formats=FORMATS) as image:
+            _check_size(image)  # before anything is unpacked
             image.verify()
         with Image.open(source, formats=FORMATS) as image:
             return fit(image, image_size, channels)
-    except TooDeep:
+    except (TooDeep, TooLarge):
         raise
     except UnidentifiedImageError as error:  # its text names Python's own objects
         raise ValueError("must be a PNG or JPEG image, got another file") from error
-    except BROKEN as error:
+    except Exception as error:  # of any kind; Pillow lets those of its decoders through
         raise ValueError(f"must be a whole PNG or JPEG image, got {error}") from error
 
 
@@ -76,6 +71,13 @@ def fit(
         height, width = image_size
         image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
     return np.array(image).reshape(image.height, image.width, 1 if grey else 3)
+
+
+def _check_size(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise TooLarge(
+            f"must have at most {MAX_PIXELS} pixels, got {image.height} x {image.width}"
+        )
 
 
 def _check_depth(image: Image.Image) -> None:

@@ -1,11 +1,14 @@
 """Files from the web: from the first mirror that has them, checked, never hanging."""
 
 import http.client
+import io
 import logging
 import pathlib
+import queue
 import socket
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +20,7 @@ log = logging.getLogger("vae_jax")
 
 CHUNK = 1 << 16
 PORTS = {"http": 80, "https": 443}
+BUSY = (408, 425, 429)  # and all from 500: answers that another time may be better
 
 
 class Limits(NamedTuple):
@@ -26,6 +30,15 @@ class Limits(NamedTuple):
     connect_seconds: float = 3.0  # to look up and reach all mirrors, at once
     stall_seconds: float = 5.0  # without a byte
     total_seconds: float = 300.0  # for one file
+    rounds: int = 2  # of the mirrors; in later ones, of those whose trouble may pass
+    pause_seconds: float = 1.0  # before another round
+
+
+class Failure(NamedTuple):
+    """What a mirror answered instead of a file."""
+
+    said: str
+    may_pass: bool
 
 
 def fetch(
@@ -38,7 +51,8 @@ def fetch(
     """Downloads ``names`` into ``folder`` and returns the mirror that completed them.
 
     A mirror is left at its first failure; files that already passed are kept. A file
-    gets its own name only once it is whole and checked.
+    gets its own name only once it is whole and checked. When all mirrors have failed,
+    those that were busy, silent or cut off are asked once more.
 
     Args:
         mirrors: addresses that end in a slash, best first.
@@ -51,19 +65,23 @@ def fetch(
     Raises:
         Unavailable: if no mirror has them; says what each one answered.
     """
-    failures = []
     unreachable = probe(mirrors, limits.connect_seconds)
-    for mirror in mirrors:
-        if mirror in unreachable:
-            failures.append(f"download: {mirror}: {unreachable[mirror]}")
-            continue
-        log.info("downloading from %s", mirror)
-        failure = _fetch_missing(mirror, names, folder, check, limits)
-        if failure is None:
-            return mirror
-        log.info("%s", failure)
-        failures.append(f"download: {failure}")
-    raise Unavailable("\n".join(failures))
+    failures = {m: f"{m}: {unreachable[m]}" for m in mirrors if m in unreachable}
+    left = [mirror for mirror in mirrors if mirror not in unreachable]
+    for attempt in range(limits.rounds):
+        if attempt and left:
+            time.sleep(limits.pause_seconds)
+        again = []
+        for mirror in left:
+            log.info("downloading from %s", mirror)
+            failure = _fetch_missing(mirror, names, folder, check, limits)
+            if failure is None:
+                return mirror
+            log.info("%s", failure.said)
+            failures[mirror] = failure.said
+            again += [mirror] * failure.may_pass
+        left = again
+    raise Unavailable("\n".join(f"download: {failures[m]}" for m in mirrors))
 
 
 def _fetch_missing(
@@ -72,7 +90,7 @@ def _fetch_missing(
     folder: pathlib.Path,
     check: Callable[[pathlib.Path, str], None],
     limits: Limits,
-) -> str | None:
+) -> Failure | None:
     """The failure that made this mirror useless, or None."""
     for name in names:
         if (folder / name).exists():
@@ -81,31 +99,78 @@ def _fetch_missing(
         try:
             _fetch_one(mirror + name, part, limits)
             check(part, name)
+            part.replace(folder / name)
         except (OSError, ValueError, http.client.HTTPException) as error:
             # The reader names the temporary file, which means nothing to anyone.
             said = str(error).removeprefix(f"{part}: ").strip() or type(error).__name__
-            return f"{mirror}{name}: {said}"
-        part.replace(folder / name)
+            return Failure(f"{mirror}{name}: {said}", _may_pass(error))
+        finally:
+            part.unlink(missing_ok=True)
     return None
 
 
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code in BUSY or error.code >= 500
+    return not isinstance(error, ValueError)  # other files than the one asked for
+
+
 def _fetch_one(url: str, path: pathlib.Path, limits: Limits) -> None:
-    deadline = time.monotonic() + limits.total_seconds
+    """Writes what is at the address to ``path``.
+
+    In a thread that is left behind when its time is over: of headers that trickle in,
+    Python's library waits for the last, however long it takes. Closing the file is what
+    ends the thread then.
+    """
+    outcome: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+
+    def work(file) -> None:
+        try:
+            _copy(url, file, limits)
+        except Exception as error:
+            outcome.put(error)
+        else:
+            outcome.put(None)
+
+    with path.open("wb") as file:
+        threading.Thread(target=work, args=(file,), daemon=True).start()
+        try:
+            error = outcome.get(timeout=limits.total_seconds)
+        except queue.Empty:
+            raise TimeoutError(f"not done in {limits.total_seconds:g} s") from None
+    if error is not None:
+        raise error
+
+
+def _copy(url: str, file: io.BufferedIOBase, limits: Limits) -> None:
     request = urllib.request.Request(url, headers={"User-Agent": "vae_jax"})
     size = 0
-    opened = urllib.request.urlopen(request, timeout=limits.stall_seconds)
-    with opened as response, path.open("wb") as file:
-        # One read1 is one wait for the socket, so the deadline is looked at in time.
+    try:
+        opener = urllib.request.build_opener(_Redirects)
+        opened = opener.open(request, timeout=limits.stall_seconds)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
+    with opened as response:
         while chunk := response.read1(CHUNK):
             size += len(chunk)
-            file.write(chunk)
             if size > limits.max_bytes:
                 raise ValueError(f"must have at most {limits.max_bytes} bytes")
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"not done in {limits.total_seconds:g} s")
+            file.write(chunk)
         promised = response.headers.get("Content-Length")
-    if promised is not None and size != int(promised):
-        raise ValueError(f"cut off after {size} of {promised} bytes")
+    if promised is not None and promised.strip() != str(size):
+        raise ConnectionError(f"cut off after {size} of {promised} bytes")
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """To any host, as what comes is checked; but the web alone, and never to less."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        scheme = urllib.parse.urlsplit(newurl).scheme
+        if scheme not in PORTS or (req.type, scheme) == ("https", "http"):
+            fp.close()
+            raise ValueError(f"must not lead from {req.type} to {newurl}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def probe(urls: Sequence[str], seconds: float) -> dict[str, str]:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vae_jax.data import counting, decoded, decoding
-from vae_jax.data.dataset import Raw, Split, Wanted
+from vae_jax.data.dataset import Raw, Split, Wanted, check_memory
 
 log = logging.getLogger("vae_jax")
 
@@ -106,11 +106,15 @@ def _decode(
 ) -> UInt8[np.ndarray, "N H W C"]:
     def read(name: str) -> np.ndarray:
         try:
+            if not os.path.isfile(root / name):  # a pipe would be waited for
+                raise ValueError("must be a file, got something else")
             return decoding.read(root / name, image_size, channels)
         except ValueError as error:
             raise ValueError(f"{root / name}: {error}") from error
 
     first = read(names[0])
+    advice = "--config.data.image_size=H,W"
+    check_memory(str(root), len(names) * first.size, advice)
     images = np.empty((len(names), *first.shape), np.uint8)
 
     def fill(row: int) -> None:

@@ -6,7 +6,6 @@ Source:
 """
 
 import hashlib
-import io
 import os
 import pathlib
 import tempfile
@@ -14,7 +13,7 @@ import tempfile
 import numpy as np
 from jaxtyping import UInt8
 
-from vae_jax.data import cache, download, npz, search
+from vae_jax.data import cache, download, mat, npz, search
 from vae_jax.data.dataset import Raw, Split, Unavailable
 
 Faces = UInt8[np.ndarray, "N 28 20"]
@@ -88,18 +87,8 @@ def _read(path: pathlib.Path) -> Faces:
     Raises:
         ValueError: if the file cannot be read, or holds something else.
     """
-    import scipy.io  # takes a third of a second
-
-    try:
-        content = io.BytesIO(path.read_bytes())
-        found = scipy.io.loadmat(content, variable_names=[VARIABLE])
-    except Exception as error:  # of any kind, when the file is damaged
-        reason = str(error) or type(error).__name__
-        raise ValueError(f"{path}: must be a whole MATLAB file: {reason}") from error
-    if VARIABLE not in found:
-        raise ValueError(f"{path}: must hold the variable {VARIABLE}, and does not")
-    columns = found[VARIABLE]
-    if not isinstance(columns, np.ndarray) or columns.size != np.prod(SHAPE):
+    columns = mat.read(path, VARIABLE, LIMITS.max_bytes)
+    if columns.size != np.prod(SHAPE):
         raise ValueError(f"{path}: {VARIABLE} must be [560, 1965], got {columns.shape}")
     return _verify(path, np.ascontiguousarray(columns.T).reshape(SHAPE))
 

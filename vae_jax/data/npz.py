@@ -4,7 +4,6 @@ import contextlib
 import os
 import pathlib
 import tempfile
-import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 from vae_jax.data import streams
 
 MAX_BYTES = 1 << 30  # of one array; MNIST's largest has 47 MB
+MOST_PACKED = 300  # times, beyond that size; deflate goes to 1032, dSprites has 116
 SUFFIX = ".npy"
 NOT_WHOLE = (OSError, EOFError, NotImplementedError, zlib.error, zipfile.BadZipFile)
 # 3.0 is 2.0 with field names in UTF-8, and plain arrays have no fields.
@@ -43,7 +43,8 @@ def read(
     Args:
         path: of the file.
         keys: of the arrays; no other is looked at.
-        max_bytes: that one array may have, as it may be zipped; None: any number.
+        max_bytes: that one array may have, as it may be zipped; None: any number that
+            its zipped bytes make plausible.
 
     Raises:
         ValueError: if the file cannot be read, lacks a key, is damaged or too large, or
@@ -52,9 +53,9 @@ def read(
     with _opened(path) as archive:
         try:
             return {key: _member(archive, f"{key}{SUFFIX}", max_bytes) for key in keys}
-        except (KeyError, ValueError, RuntimeError, tokenize.TokenError) as error:
-            # RuntimeError is what zipfile says of passwords and unknown compressions,
-            # TokenError what numpy lets through when it repairs Python 2's headers.
+        except NOT_WHOLE:
+            raise
+        except Exception as error:  # of any kind, from zipfile and numpy's headers
             raise ValueError(
                 f"{path}: must hold the plain arrays {', '.join(keys)}, got {error}"
             ) from error
@@ -80,23 +81,48 @@ def write(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
 @contextlib.contextmanager
 def _opened(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        archive = zipfile.ZipFile(path)
+    except Exception as error:  # of any kind, when its directory is damaged
+        raise ValueError(f"{path}: must be a whole npz file, got {error}") from error
+    try:
+        with archive:
             yield archive
     except NOT_WHOLE as error:
         raise ValueError(f"{path}: must be a whole npz file, got {error}") from error
 
 
 def _member(archive: zipfile.ZipFile, name: str, max_bytes: int | None) -> np.ndarray:
-    size = archive.getinfo(name).file_size
-    if max_bytes is not None and size > max_bytes:
-        raise ValueError(f"{size} bytes in {name}, more than {max_bytes}")
-    with archive.open(name) as stream:
+    info = archive.getinfo(name)
+    _check_size(archive, info, max_bytes)
+    with archive.open(info) as stream:
         version = np.lib.format.read_magic(stream)
         if version not in HEADERS:
             raise ValueError(f"format {version} in {name}")
         shape, fortran_order, dtype = HEADERS[version](stream)
         if dtype.hasobject:
             raise ValueError(f"Python objects in {name}")
+        if min(shape, default=0) < 0:  # reshape would make something of it
+            raise ValueError(f"the shape {shape} in {name}")
         # np.load allocates what the header says; this takes only what is there.
-        data = streams.read_up_to(stream, size - stream.tell())
+        data = streams.read_up_to(stream, info.file_size - stream.tell())
     return data.view(dtype).reshape(shape, order="F" if fortran_order else "C")
+
+
+def _check_size(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, max_bytes: int | None
+) -> None:
+    """Accepts a member whose size may be true and is not too large.
+
+    Raises:
+        ValueError: otherwise, before any memory is asked for.
+    """
+    name, size, packed = info.filename, info.file_size, info.compress_size
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # Others need as much memory as the file says before a byte is unpacked.
+        raise ValueError(f"{name} compressed in another way than numpy's")
+    if max_bytes is not None and size > max_bytes:
+        raise ValueError(f"{size} bytes in {name}, more than {max_bytes}")
+    held = os.fstat(archive.fp.fileno()).st_size
+    stored = info.compress_type == zipfile.ZIP_STORED
+    if packed > held or size > max(MAX_BYTES, packed * (1 if stored else MOST_PACKED)):
+        raise ValueError(f"{size} bytes in {name}, of {min(packed, held)} in the file")

@@ -31,7 +31,8 @@ def load(path: str | None) -> Raw:
     found: dict[str, dict[tuple[str, str], pathlib.Path]] = {}
     for file in sorted(folder.iterdir()):  # the raw one comes before its .gz
         name = NAME.fullmatch(file.name)
-        if name and name["set"].startswith(prefix):
+        # A pipe would be waited for, and a folder is none of the files.
+        if name and name["set"].startswith(prefix) and file.is_file():
             key = PARTS[name["part"]], name["what"]
             found.setdefault(name["set"], {}).setdefault(key, file)
     found = {
@@ -71,7 +72,8 @@ def _split(part: str, files: dict[tuple[str, str], pathlib.Path]) -> Split:
         raise ValueError(
             f"{path}: must be [N, H, W] or [N, H, W, C], got shape {images.shape}"
         )
-    images = images.reshape(*images.shape[:3], -1)
+    if images.ndim == 3:
+        images = images[..., None]
     if (part, "labels") not in files:
         return Split(images, None)
     return Split(images, idx.read(files[part, "labels"]).astype(np.int32))

@@ -84,7 +84,8 @@ def _images(what: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
     if images.dtype == bool:
         return np.where(images, np.uint8(255), np.uint8(0))
     if images.dtype.kind == "f":
-        return images.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # infinity is refused later, by its name
+            return images.astype(np.float32, copy=False)
     if images.dtype != np.uint8:
         raise TypeError(
             f"{what}: must be uint8, or float in [0, 1], or bool, got {images.dtype}"

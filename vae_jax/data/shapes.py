@@ -19,7 +19,7 @@ import math
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
-from vae_jax.data.dataset import Raw, Split, Wanted
+from vae_jax.data.dataset import Raw, Split, Wanted, check_memory
 
 LEVELS = {"shape": 3, "scale": 6, "rotation": 40, "x": 32, "y": 32, "hue": 8}
 SIZE = (32, 32)
@@ -54,7 +54,8 @@ def load(wanted: Wanted) -> Raw:
     them begin with the fewer.
 
     Raises:
-        ValueError: if the images would be too small to tell the shapes apart.
+        ValueError: if the images would be too small to tell the shapes apart, or too
+            many or too large for the memory.
     """
     size, channels = wanted.image_size or SIZE, wanted.channels or 1
     if min(size) < SMALLEST:
@@ -62,6 +63,11 @@ def load(wanted: Wanted) -> Raw:
             f"data.image_size: must be at least {SMALLEST},{SMALLEST} for "
             f"data.name=shapes, got {','.join(map(str, size))}"
         )
+    check_memory(
+        "shapes",
+        wanted.num_images * size[0] * size[1] * channels,
+        "--config.data.num_images or --config.data.image_size",
+    )
     names = tuple(LEVELS)[: 6 if channels == 3 else 5]
     rng = np.random.default_rng([STREAM, wanted.seed])
     # All six, for grey too: or its shapes would be others than those in colour.

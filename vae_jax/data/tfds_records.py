@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import os
 import pathlib
 import zlib
@@ -13,12 +14,12 @@ from jaxtyping import Int32, UInt8
 from PIL import Image
 
 from vae_jax.data import counting, decoding, tfrecord
+from vae_jax.data.dataset import MAX_BYTES
 
 Builder = Any  # a tfds.core.DatasetBuilder
 Feature = Any  # a tfds.features.FeatureConnector
 
 PARTS = {"train": "train", "valid": "validation", "test": "test"}
-MAX_BYTES = 8 * 10**9  # of all images together; they are held in memory
 LABEL = "label"
 
 
@@ -93,7 +94,14 @@ def _records(builder: Builder, name: str) -> Iterator[tuple[pathlib.Path, int, b
             f"{builder.data_dir}: must be in one of the formats {', '.join(READERS)}, "
             f"got {kind}"
         )
-    for shard in builder.info.splits[name].filepaths:
+    try:
+        shards = builder.info.splits[name].filepaths
+    except Exception as error:  # of any kind: dataset_info.json has a pattern for them
+        raise ValueError(
+            f"{builder.data_dir}: dataset_info.json must name the files of {name}: "
+            f"{error}"
+        ) from error
+    for shard in shards:
         path = pathlib.Path(os.fspath(shard))
         for i, record in enumerate(READERS[kind](path)):
             yield path, i, record
@@ -124,11 +132,21 @@ def _image(
         file = io.BytesIO(value.bytes_list.value[0])
         return decoding.read(file, image_size, channels)
     stored = value.bytes_list.value or [np.array(value.int64_list.value, np.uint8)]
-    pixels = feature.decode_example_np(stored[0])
+    pixels = _pixels(feature, stored[0])
     if image_size is None and channels in (0, pixels.shape[-1]):
         return pixels
     squeezed = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
     return decoding.fit(Image.fromarray(squeezed), image_size, channels)
+
+
+def _pixels(feature: Feature, stored: Any) -> UInt8[np.ndarray, "H W C"]:
+    if feature.to_json_content().encoding != "zlib":
+        return feature.decode_example_np(stored)
+    size = math.prod(feature.shape)
+    content = zlib.decompressobj().decompress(stored, size + 1)  # TFDS has no limit
+    if len(content) != size:
+        raise ValueError(f"other than {size} bytes in {len(stored)} compressed ones")
+    return np.frombuffer(content, np.uint8).reshape(feature.shape)
 
 
 def _image_key(builder: Builder) -> str:

@@ -6,11 +6,12 @@ TFDS takes a third of a second to import, so only functions import it.
 """
 
 import hashlib
+import json
 import logging
 import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ PREFIX = "tfds:"
 SOURCE = "tfds "  # how every source starts
 KIND = "tfds_decoded"  # beside the prepared sets in the cache, which are in "tfds"
 NAME = re.compile(r"([A-Za-z]\w*)(/[\w+.-]+)?(:\d+\.\d+\.\d+)?")
+CLASS_KEYS = ("type", "pythonClassName", "python_class_name")
 # Of the sorted rows of one label and 784 pixels: TFDS has an order of its own.
 SHA256 = {
     "mnist": {
@@ -112,6 +114,7 @@ def _open(asked: str, root: pathlib.Path) -> Builder | None:
     from tensorflow_datasets.core import read_only_builder, registered
 
     try:
+        _check_classes(root / NAME.fullmatch(asked)[1])
         return read_only_builder.builder_from_files(asked, data_dir=root)
     except registered.DatasetNotFoundError:
         return None
@@ -119,6 +122,34 @@ def _open(asked: str, root: pathlib.Path) -> Builder | None:
         raise ValueError(
             f"{root}: must hold {asked} as TFDS prepares it, got {error}"
         ) from error
+
+
+def _check_classes(folder: pathlib.Path) -> None:
+    """Refuses sets that name classes which are not TFDS's own: it would import them.
+
+    A module of that name may lie in the set itself.
+    """
+    for path in sorted(folder.rglob("features.json")):
+        names = set(_named_classes(json.loads(path.read_text())))
+        foreign = sorted(n for n in names if not n.startswith("tensorflow_datasets."))
+        if foreign:
+            raise ValueError(f"{foreign[0]!r} in {path.name}, no feature of TFDS's own")
+
+
+def _named_classes(tree: Any) -> Iterator[str]:
+    """Every text under a key that TFDS reads a class from."""
+    if isinstance(tree, list):
+        for part in tree:
+            yield from _named_classes(part)
+    elif isinstance(tree, dict):
+        for key, value in tree.items():
+            if key in CLASS_KEYS and isinstance(value, str):
+                yield value
+            # Some features hold others as text.
+            elif key == "json" and isinstance(value, str):
+                yield from _named_classes(json.loads(value))
+            else:
+                yield from _named_classes(value)
 
 
 def read(

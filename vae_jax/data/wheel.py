@@ -7,6 +7,7 @@ import hashlib
 import io
 import pathlib
 import pickle
+import pickletools
 import subprocess
 import sys
 from typing import Any
@@ -67,12 +68,24 @@ def unpickle(stream: io.BufferedIOBase) -> Any:
         ValueError: if the pickle asks for anything but numpy's arrays, or is damaged.
     """
     try:
+        _check_memo(stream)
         # "bytes": the array data of Python 2's pickles are byte strings.
         return _ArrayUnpickler(stream, encoding="bytes").load()
-    except (pickle.UnpicklingError, EOFError, LookupError, TypeError) as error:
+    except Exception as error:  # of any kind, when operations do not fit together
         raise ValueError(
             f"pickle: must hold plain numpy arrays, got {error}"
         ) from error
+
+
+def _check_memo(stream: io.BufferedIOBase) -> None:
+    """Leaves the stream where it was."""
+    start = stream.tell()
+    for operation, argument, place in pickletools.genops(stream):
+        # The memo is a list as long as its highest number, of which 4 bytes promise 32
+        # GiB. No honest pickle has more entries than bytes.
+        if operation.name == "LONG_BINPUT" and argument > place - start:
+            raise ValueError(f"a memo of {argument} entries in a pickle of fewer bytes")
+    stream.seek(start)
 
 
 class _ArrayUnpickler(pickle.Unpickler):

@@ -81,13 +81,15 @@ def _read_sequence(file: io.BufferedIOBase, size: int) -> tuple[dict, dict]:
     if torch_pickle.run(file) != MAGIC:
         raise ValueError("a pickle that is not torch's")
     if (version := torch_pickle.run(file)) != VERSION:
-        raise ValueError(f"version {version}, not {VERSION}")
+        said = version if isinstance(version, int) else type(version).__name__
+        raise ValueError(f"version {said}, not {VERSION}")
     machine = torch_pickle.run(file)
     if not isinstance(machine, dict) or machine.get("little_endian") is not True:
         raise ValueError("numbers of a machine that is not little-endian")
     tensors = _tensors(torch_pickle.run(file))
     storages, keys = _storages(tensors), torch_pickle.run(file)
-    if not isinstance(keys, list) or sorted(keys, key=str) != sorted(storages):
+    texts = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    if not texts or sorted(keys) != sorted(storages):
         raise ValueError("other storages than those of its tensors")
     contents = {}
     for key in keys:
@@ -106,8 +108,8 @@ def _tensors(found: Any) -> dict[str, Tensor]:
     if not isinstance(found, dict):
         raise ValueError(f"a pickle of {type(found).__name__}")
     for name, value in found.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise ValueError(f"{type(value).__name__} under {str(name)[:80]!r}")
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{type(value).__name__} under {name[:80]!r}")
     return found
 
 

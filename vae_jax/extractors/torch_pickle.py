@@ -9,9 +9,8 @@ import io
 import math
 import pickle
 import pickletools
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -70,16 +69,10 @@ def run(stream: io.BufferedIOBase) -> Any:
         ValueError: if the pickle is damaged, or asks for anything but tensors.
     """
     start = stream.tell()
-    for operation, argument, place in pickletools.genops(stream):
-        if operation.name not in OPERATIONS:
-            raise ValueError(f"the pickle operation {operation.name}")
-        # The memo is a list as long as its highest number, of which 4 bytes promise 32
-        # GiB. No honest pickle has more entries than bytes.
-        if operation.name == "LONG_BINPUT" and argument > place - start:
-            raise ValueError(f"a memo of {argument} entries in a pickle of fewer bytes")
-    size = stream.tell() - start
-    stream.seek(start)
     try:
+        _check_operations(stream)
+        size = stream.tell() - start
+        stream.seek(start)
         return _Unpickler(io.BytesIO(stream.read(size))).load()
     except ValueError:
         raise
@@ -88,7 +81,44 @@ def run(stream: io.BufferedIOBase) -> Any:
         raise ValueError(f"a damaged pickle: {reason}") from error
 
 
-class _Unpickler(pickle.Unpickler):
+def _check_operations(stream: io.BufferedIOBase) -> None:
+    """Accepts a pickle by its operations; leaves the stream behind it."""
+    start = stream.tell()
+    for operation, argument, place in pickletools.genops(stream):
+        if operation.name not in OPERATIONS:
+            raise ValueError(f"the pickle operation {operation.name}")
+        # No honest pickle has more entries than bytes.
+        if operation.name == "LONG_BINPUT" and argument > place - start:
+            raise ValueError(f"a memo of {argument} entries in a pickle of fewer bytes")
+
+
+class _Unpickler(pickle._Unpickler):
+    """Python's own, as that in C dies of deep tuples that are keys: it hashes them."""
+
+    dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
+
+    def load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._set([key, value])
+
+    def load_setitems(self) -> None:
+        self._set(self.pop_mark())
+
+    def _set(self, items: list[Any]) -> None:
+        if type(self.stack[-1]) is not dict:
+            raise ValueError("a damaged pickle: items of what is no dict")
+        pairs = zip(items[::2], items[1::2], strict=True)
+        self.stack[-1].update(_named(pairs))
+
+    def load_build(self) -> None:
+        self.stack.pop()  # attributes, of which no tensor needs any
+        if type(self.stack[-1]) is not dict:
+            raise ValueError("a damaged pickle: attributes of what is no dict")
+
+    dispatch[pickle.SETITEM[0]] = load_setitem
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+    dispatch[pickle.BUILD[0]] = load_build
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ADMITTED:
             raise ValueError(f"a pickle that asks for {module}.{name}")
@@ -136,6 +166,14 @@ def _require_inside(
         )
 
 
+def _named(pairs: Any = ()) -> dict[str, Any]:
+    pairs = [(key, value) for key, value in pairs]
+    for key, _ in pairs:
+        if type(key) is not str:
+            raise ValueError(f"a dict with a key of type {type(key).__name__}")
+    return dict(pairs)
+
+
 def _rebuild_parameter(data: Tensor, *_: Any) -> Tensor:
     return data
 
@@ -152,7 +190,7 @@ _STORAGES = {
     "BoolStorage": "?",
 }
 ADMITTED = {
-    ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "OrderedDict"): _Call(_named),
     ("torch._utils", "_rebuild_tensor_v2"): _Call(_rebuild_tensor),
     ("torch._utils", "_rebuild_parameter"): _Call(_rebuild_parameter),
 } | {("torch", name): _Kind(np.dtype(dtype)) for name, dtype in _STORAGES.items()}

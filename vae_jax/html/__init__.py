@@ -6,7 +6,7 @@ from typing import Any
 
 from vae_jax import files
 from vae_jax.html.elements import Html, code, element, joined, measured, text
-from vae_jax.html.pictures import TEXTS
+from vae_jax.html.pictures import LARGEST, TEXTS
 from vae_jax.html.sections import ALL, Run
 from vae_jax.html.style import STYLE
 
@@ -42,7 +42,14 @@ def write(
         NotWritten: if the page cannot be written; one from before is left as it is.
     """
     path = folder / f"report{suffix}.html"
-    page = _page(_read(folder, suffix, found))
+    run = _read(folder, suffix, found)
+    try:
+        page = _page(run)
+    except Exception as error:  # of any kind, if the files are of another making
+        raise ValueError(
+            f"{folder}: must hold what a run writes, got something else: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     with files.replacing(path) as temporary:
         # JSON may hold halves of surrogate pairs, of which UTF-8 has none.
         temporary.write_text(page, encoding="utf-8", errors="replace")
@@ -58,11 +65,15 @@ def _read(folder: pathlib.Path, suffix: str, found: dict[str, Any] | None) -> Ru
         found=_json(folder / f"eval{suffix}.json", dict) if found is None else found,
         digests=_json(folder / "data.json", dict),
         pictures={
-            name: (plots / name).read_bytes()
-            for name in TEXTS
-            if (plots / name).is_file()
+            name: _head_of(plots / name) for name in TEXTS if (plots / name).is_file()
         },
     )
+
+
+def _head_of(path: pathlib.Path) -> bytes:
+    """A picture, or of one that is too large enough to see that."""
+    with path.open("rb") as file:
+        return file.read(LARGEST + 1)
 
 
 def _json(path: pathlib.Path, kind: type) -> Any:
@@ -70,7 +81,7 @@ def _json(path: pathlib.Path, kind: type) -> Any:
         return kind()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: must be JSON, but {error}") from error
     if not isinstance(content, kind):
         wanted = "object" if kind is dict else "array"

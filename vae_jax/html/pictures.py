@@ -55,7 +55,7 @@ def shown(pictures: Mapping[str, bytes], *names: str) -> Html:
 def _picture(name: str, content: bytes) -> Html:
     title, caption = TEXTS[name]
     if len(content) > LARGEST:
-        size = f"{len(content) / 1e6:.1f} MB"
+        size = f"more than {LARGEST / 1e6:.1f} MB"
         return element("p", f"{name} has {size} and is not shown here. {caption}")
     source = f"data:{TYPES[name[-3:]]};base64,{base64.b64encode(content).decode()}"
     image = Html(f'<img src="{source}" alt="{html.escape(title)}">')

@@ -1,0 +1,31 @@
+"""A config turned into data and functions: what does not fit is said at once."""
+
+import pytest
+
+from configs import digits_mlp
+from vae_jax import assembly
+
+
+def test_a_model_larger_than_the_memory_is_refused_before_it_is_made(monkeypatch):
+    config = digits_mlp.get_config()
+    config.model.hidden_dim, config.model.z_dim = 2**19, (2**19,)
+    dataset = assembly.load_data(config)
+    # Weights between two layers of 2 ** 19 take a terabyte, and there are several.
+    with pytest.raises(ValueError, match="model: must fit into the ") as caught:
+        assembly.build(config, dataset)
+    assert " parameters, which take " in str(caught.value)
+    assert "GB with the optimiser's numbers" in str(caught.value)
+
+
+def test_what_counts_is_the_state_with_both_of_adam_s_moments(monkeypatch):
+    config = digits_mlp.get_config()
+    config.model.hidden_dim, config.model.hidden_layers = 3, 1
+    config.model.z_dim = (2,)
+    dataset = assembly.load_data(config)
+    # 64 x 3 and 3 x 4 weights with 3 + 4 biases, back 2 x 3 and 3 x 64 with 3 + 64: 476
+    # numbers of four bytes three times, and less than 300 bytes of counts and keys.
+    monkeypatch.setattr(assembly, "memory", lambda: 3 * 4 * 476)
+    with pytest.raises(ValueError, match="got 476 parameters, which take"):
+        assembly.build(config, dataset)
+    monkeypatch.setattr(assembly, "memory", lambda: 3 * 4 * 476 + 300)
+    assembly.build(config, dataset)
