@@ -398,7 +398,7 @@ def test_numbers_that_blow_up_end_the_run_with_what_happened(tmp_path, capfd):
     assert run("digits_mlp", *args, "--config.optim.lr=1e29") == 1
     out = capfd.readouterr().out
     assert "3 steps in a row had a loss or a gradient that is not finite" in out
-    assert "at a learning rate of 1e+29" in out
+    assert "learning rate 1e+29" in out
     assert "Traceback" not in out
     assert main.main(["main.py", "--mode=eval", f"--workdir={folder}"]) == 0
     assert result(folder)["checkpoint"] == "latest"  # no epoch ended

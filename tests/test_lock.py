@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from vae_jax import lock
+from vae_jax import files, lock
 
 HOLD = """
 import os, pathlib, signal, sys
-from vae_jax import lock
+from vae_jax import files, lock
 with lock.held(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     if sys.stdin.readline() == "die\\n":
@@ -110,6 +110,18 @@ def test_a_file_system_without_locks_is_said_and_no_obstacle(
     with lock.held(tmp_path):
         pass
     assert "this file system has no locks: [Errno 95]" in caplog.text
+
+
+def test_a_lock_that_cannot_be_written_is_an_error_and_leaves_nothing(
+    tmp_path, monkeypatch
+):
+    def full(file, size):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(lock.os, "ftruncate", full)
+    with pytest.raises(files.NotWritten, match=r"\.lock: cannot be written: No space"):
+        _hold(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_has_gone_meanwhile_is_left_without_an_error(tmp_path):

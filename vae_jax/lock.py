@@ -31,9 +31,7 @@ def held(folder: pathlib.Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # the folder may have gone
-            path.unlink()  # while it is still held: see _taken
-        os.close(file)
+        _give_up(file, path)
 
 
 def check_free(folder: pathlib.Path) -> None:
@@ -60,17 +58,27 @@ def _taken(path: pathlib.Path) -> int:
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             _lock(file, path)
-            if not _is_at(file, path):  # its last holder has removed it in between
-                os.close(file)
-                continue
-            if earlier := _holder(file):
-                LOGGER.info("%s did not end in order; its lock is void", earlier)
-            with files.naming(path):
-                _sign(file)
-        except BaseException:
+        except ValueError:
             os.close(file)
             raise
-        return file
+        if _is_at(file, path):
+            break
+        os.close(file)  # its last holder has removed it in between
+    if earlier := _holder(file):
+        LOGGER.info("%s did not end in order; its lock is void", earlier)
+    try:
+        with files.naming(path):
+            _sign(file)
+    except OSError:
+        _give_up(file, path)
+        raise
+    return file
+
+
+def _give_up(file: int, path: pathlib.Path) -> None:
+    with contextlib.suppress(OSError):  # the folder may have gone
+        path.unlink()  # while it is still locked: see _taken
+    os.close(file)
 
 
 def _lock(file: int, path: pathlib.Path) -> None:
