@@ -51,6 +51,22 @@ def test_a_file_and_a_folder_with_something_else_are_refused(tmp_path):
     assert path.read_text() == "mine"
 
 
+def test_a_run_with_links_out_of_it_is_refused_but_may_be_linked_itself(tmp_path):
+    # A run of somebody else's could have any file of ours written to.
+    run = tmp_path / "run"
+    run.mkdir()
+    experiment.describe(run, CONFIG, {})
+    (tmp_path / "link").symlink_to(run)
+    experiment.check_folder(tmp_path / "link", CONFIG)
+    (run / "train.log").symlink_to(tmp_path / "mine.txt")
+    (run / "samples").symlink_to(tmp_path)
+    with pytest.raises(
+        ValueError,
+        match=r"must hold no symbolic links, got samples, train\.log; it may",
+    ):
+        experiment.check_folder(run, CONFIG)
+
+
 @pytest.mark.parametrize("content", ["{", "[]"])
 def test_a_config_that_is_not_json_is_named(tmp_path, content):
     (tmp_path / "config.json").write_text(content)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -320,3 +321,25 @@ def test_how_to_go_on_is_said(copy, monkeypatch, capfd):
         f"main.py: x: cannot be written: {FULL}. Saved up to step 5. Once this is "
         f"mended, to go on: python main.py --workdir={copy}\n"
     )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 8 TiB"),
+        jax.errors.JaxRuntimeError(
+            "RESOURCE_EXHAUSTED: Out of memory allocating 8 TiB"
+        ),
+    ],
+)
+def test_too_little_memory_is_said_with_what_may_help(error, copy, monkeypatch, capfd):
+    from vae_jax.run import training
+
+    def fail(session):
+        raise error
+
+    monkeypatch.setattr(training, "fit", fail)
+    assert run(copy) == 1
+    message = capfd.readouterr().err
+    assert message.startswith("main.py: out of memory; a smaller data.batch_size, ")
+    assert str(error) in message

@@ -30,7 +30,8 @@ def check_folder(workdir: pathlib.Path | str | None, config: dict[str, Any]) -> 
     """Accepts a run directory that is new, empty, or a run of the same config.
 
     Raises:
-        ValueError: if it is a file, holds something else, or a run of another config.
+        ValueError: if it is a file, holds something else or symbolic links, or is a run
+            of another config.
     """
     if workdir is None:
         return
@@ -47,6 +48,12 @@ def check_folder(workdir: pathlib.Path | str | None, config: dict[str, Any]) -> 
                 f"got {workdir}, which has files but no config.json"
             )
         return
+    links = [path.name for path in folder.iterdir() if path.is_symlink()]
+    if links:  # a run of somebody else's could have any file of ours overwritten
+        raise ValueError(
+            f"--workdir: {workdir} must hold no symbolic links, got "
+            f"{', '.join(sorted(links))}; it may be one itself"
+        )
     stored = _read_object(
         folder / "config.json",
         "the same command with a new --workdir writes such a file anew",

@@ -36,6 +36,11 @@ from vae_jax.run.session import (
 )
 
 LOGGER = experiment.LOGGER
+NO_MEMORY = "RESOURCE_EXHAUSTED"
+OUT_OF_MEMORY = (
+    "out of memory; a smaller data.batch_size, eval.batch_size, loss.kl_samples or "
+    "model may fit, and what is saved is whole"
+)
 
 
 def run(
@@ -67,6 +72,11 @@ def run(
             return 2
         except (Failed, OSError) as error:
             print(f"main.py: {error}", file=sys.stderr)
+            return 1
+        except (MemoryError, jax.errors.JaxRuntimeError) as error:
+            if not (isinstance(error, MemoryError) or NO_MEMORY in str(error)):
+                raise
+            print(f"main.py: {OUT_OF_MEMORY}: {error!s:.300}", file=sys.stderr)
             return 1
         except Stopped as stopped:
             LOGGER.info("%s", stopped)

@@ -70,7 +70,8 @@ def finish(
     subject = pictured(session, phase, of.params, step)
     kls, rows = found["kl_per_dimension"]["groups"], metrics.read_rows(folder)
     plots.of_run(place, subject, means, kls, rows)
-    html.write(folder, suffix, json.loads(files.as_json(found)))
+    with foreseen():
+        html.write(folder, suffix, json.loads(files.as_json(found)))
     # Last, as it is what tells that all of this is done.
     experiment.write_json(folder / f"eval{suffix}.json", found)
     LOGGER.info("run directory: %s", folder)

@@ -144,7 +144,8 @@ def picture_epoch(session: Session, phase: Phase, params, step: int) -> None:
 def stop_if_bad(session: Session, feed: Feed, state: TrainState) -> None:
     """Raises ``Stopped``, with the state saved, if the numbers have blown up."""
     bad, step = int(state.bad_in_a_row), int(state.step)
-    if bad < session.config.train.max_bad_steps:
+    none_was_good = bad == session.job.plan[-1].end_step
+    if bad < session.config.train.max_bad_steps and not none_was_good:
         return
     session.saved.save(state)
     raise Stopped(
