@@ -36,6 +36,7 @@ def test_a_step_that_is_replayed_has_the_very_numbers_of_training(tmp_path, capf
     found = [replay(folder, step) for step in range(11, 16)]
     out = capfd.readouterr().out
     assert out.count("from the state after step 10") == 5  # kept: the end of a stage
+    assert "Step 12 (epoch 3, batch 2, stage 2/2, alpha 0.20, learning rate " in out
     row = next(r for r in rows(folder) if (r["epoch"], r["split"]) == (3, "train"))
     of_terms = set(found[0]["terms"])
     assert of_terms == {"recon", "kl", "elbo", "kl_group_0", "kl_group_1"}
@@ -59,7 +60,7 @@ def test_a_step_is_replayed_from_the_seed_where_no_checkpoint_is_early_enough(
     found = replay(folder, 1)
     out = capfd.readouterr().out
     assert "from the state after step 0" in out
-    assert "Step 1 (epoch 1, batch 1, stage 0, alpha 1" in out
+    assert "Step 1 (epoch 1, batch 1, learning rate " in out
     assert "all is finite" in out
     assert found["sigma"] == pytest.approx(1.0)  # where the learned one starts
     largest = max(found["gradient_norms"].values())
@@ -96,7 +97,7 @@ def test_a_learning_rate_that_is_far_too_high_stops_the_run_with_what_happened(
     assert run("digits_mlp", *args, "--config.optim.lr=1e3") == 1
     out = capfd.readouterr().out
     assert "3 steps in a row had a loss or a gradient that is not finite" in out
-    assert "Step 4 (epoch 1, batch 4, stage 0, alpha 1, learning rate 1000" in out
+    assert "Step 4 (epoch 1, batch 4, learning rate 1000, beta 1)" in out
     # The log-variance is so large that its exponential overflows.
     assert "The first that was not: terms/kl, for 64 of 64 images" in out
     found = json.loads((folder / "step_4.json").read_text())

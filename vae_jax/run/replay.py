@@ -83,12 +83,13 @@ def look_into(session: Session, feed: Feed, state: TrainState) -> dict[str, Any]
 
 
 def place(phase: Phase, tried: train.Attempt, done: int) -> dict[str, Any]:
-    """Where a step stands, counted from 1 but for its stage, and at which numbers."""
+    """Where a step stands (all but its stage count from 1), and its numbers."""
     epoch, batch = phase.stage.epoch_at(done)
     return {
         "epoch": epoch + 1,
         "batch": batch + 1,
         "stage": phase.stage.index,
+        "num_stages": phase.model.num_stages,
         "alpha": float(tried.hparams.alpha),
         "lr": float(tried.hparams.lr),
         "beta": float(tried.hparams.beta),
@@ -118,10 +119,13 @@ def write(folder: pathlib.Path, found: dict[str, Any]) -> str:
 def headline(found: dict[str, Any]) -> str:
     """Where a step was, at which numbers, and what of it was not finite."""
     sigma = "" if found["sigma"] is None else f", sigma {found['sigma']:g}"
+    stage = ""
+    if found["num_stages"] > 1:
+        stage = f", stage {found['stage'] + 1}/{found['num_stages']}"
+        stage += f", alpha {found['alpha']:.2f}"
     where = (
-        f"Step {found['step']} (epoch {found['epoch']}, batch {found['batch']}, "
-        f"stage {found['stage']}, alpha {found['alpha']:g}, learning rate "
-        f"{found['lr']:g}, beta {found['beta']:g}{sigma})"
+        f"Step {found['step']} (epoch {found['epoch']}, batch {found['batch']}{stage}, "
+        f"learning rate {found['lr']:g}, beta {found['beta']:g}{sigma})"
     )
     if not found["first_not_finite"]:
         return f"{where}: all is finite."
