@@ -263,12 +263,62 @@ def test_a_whole_checkpoint_of_another_structure_is_no_damage(
     caplog,
 ):
     like, before = other(first), files_of(saved.folder.parent)
-    message = "2: must be of this config and version; its files are whole, but they do "
+    message = "2: must be of this config and version, but its state is of another str"
     with pytest.raises(ValueError, match=message) as caught:
         saved.restore_latest(like, repair=True)
     assert not isinstance(caught.value, checkpoint.Damaged)
     assert files_of(saved.folder.parent) == before
     assert caplog.text == ""
+
+
+def test_what_was_written_wrong_before_its_sums_were_taken_is_damage(saved, first):
+    path = saved.folder / "2" / "meta" / "metadata"
+    sha256 = checkpoint.digest(at(first, 2))
+    path.write_text(path.read_text().replace(sha256, "0" * 64))
+    (saved.folder / "2" / checksums.NAME).unlink()
+    text = checksums.text(saved.folder / "2")
+    (saved.folder / "2" / checksums.NAME).write_text(text)
+    assert_goes_on(saved, first, 1)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("too little"),
+        jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: too little"),
+        OSError(24, "Too many open files"),
+    ],
+)
+@pytest.mark.parametrize("with_sums", [True, False])
+def test_what_is_scarce_is_no_damage(error, with_sums, saved, first, monkeypatch):
+    def fail(*_):
+        raise error
+
+    if not with_sums:
+        (saved.folder / "2" / checksums.NAME).unlink()
+    monkeypatch.setattr(saved._orbax, "restore", fail)
+    with pytest.raises(type(error), match=r"too little|Too many"):
+        saved.restore_latest(first, repair=True)
+    assert saved.steps() == [1, 2]
+
+
+def test_a_reader_looks_again_when_the_run_went_on_meanwhile(saved, first):
+    restore, times = saved.restore, []
+
+    def and_meanwhile(step, like):
+        if not times:
+            with checkpoint.Checkpoints(saved.folder.parent) as other:
+                for later in (3, 4):
+                    other.save(at(first, later))
+            assert saved.steps() == [3, 4]
+        times.append(step)
+        if step < 3:
+            raise checkpoint.Damaged("is gone")
+        return restore(step, like)
+
+    saved.restore = and_meanwhile
+    assert saved.restore_latest(first, repair=False).step == 4
+    assert times == [2, 1, 4]
 
 
 def test_a_checkpoint_that_may_not_be_read_is_no_damage(

@@ -100,16 +100,41 @@ def test_a_lock_that_its_holder_removes_meanwhile_is_not_taken(tmp_path, monkeyp
         assert (tmp_path / lock.NAME).exists()
 
 
-def test_a_file_system_without_locks_is_said_and_no_obstacle(
-    tmp_path, monkeypatch, caplog
+def test_where_there_are_no_locks_whoever_has_signed_counts_as_there(
+    tmp_path, monkeypatch
 ):
     def none(file, how):
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(lock.fcntl, "flock", none)
     with lock.held(tmp_path):
-        pass
-    assert "this file system has no locks: [Errno 95]" in caplog.text
+        signed = (tmp_path / lock.NAME).read_text()
+        for attempt in (lock.check_free, _hold):
+            with pytest.raises(
+                ValueError, match="its file system has no locks to tell"
+            ):
+                attempt(tmp_path)
+        assert (tmp_path / lock.NAME).read_text() == signed
+    _hold(tmp_path)
+
+
+def test_a_lock_in_a_folder_that_took_the_place_of_ours_is_left(tmp_path):
+    run, moved = tmp_path / "run", tmp_path / "moved"
+    run.mkdir()
+    with lock.held(run):
+        run.rename(moved)
+        run.mkdir()
+        (run / lock.NAME).write_text("another's")
+    assert (run / lock.NAME).read_text() == "another's"
+
+
+def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / lock.NAME).symlink_to(tmp_path / "mine")
+    lock.check_free(tmp_path)
+    with pytest.raises(files.NotWritten, match=r"\.lock: cannot be written"):
+        _hold(tmp_path)
+    assert (tmp_path / "mine").read_text() == "mine"
 
 
 def test_a_lock_that_cannot_be_written_is_an_error_and_leaves_nothing(

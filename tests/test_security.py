@@ -200,6 +200,9 @@ known, foreign = '"value_type": "jax.Array"', '"value_type": "config.Trap"'
 text = tree.read_text().replace(known, foreign)
 assert text != tree.read_text()
 tree.write_text(text)
+# As whoever makes such a thing would: the sums are those of what is there.
+(step / checksums.NAME).unlink()
+(step / checksums.NAME).write_text(checksums.text(step))
 
 seen = []
 allowed = str(folder), os.environ["JAX_COMPILATION_CACHE_DIR"], "/dev/", "/proc/"
@@ -234,7 +237,7 @@ def test_nothing_in_a_run_directory_is_run_when_it_is_loaded(tmp_path):
     assert done.returncode == 0, done.stderr
     codes, seen = json.loads(done.stdout.splitlines()[-1])
     assert seen == []
-    assert set(codes) <= {0, 2}  # loaded, or refused in a line
+    assert codes == [0, 0]  # loaded: nothing that is needed was changed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 

@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +33,8 @@ class Checkpoints:
 
     Kept are the latest two, the best and those of ``kept_steps``. Each carries the
     sha256 of its state, since a flipped bit would otherwise be restored without a word,
-    and of its files, which tell damage from a state of another structure.
+    of its structure, which tells damage from a state of another config, and of its
+    files.
     """
 
     def __init__(self, folder: pathlib.Path, kept_steps: Collection[int] = ()):
@@ -76,7 +78,9 @@ class Checkpoints:
             raise RuntimeError(f"checkpoint {step}: step {steps[-1]} is there")
         content = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
-            meta=ocp.args.JsonSave({"sha256": digest(state)}),
+            meta=ocp.args.JsonSave(
+                {"sha256": digest(state), "structure": structure(state)}
+            ),
         )
         path = self.folder / str(step)
         with files.naming(path), self._or_nothing(step):
@@ -120,33 +124,38 @@ class Checkpoints:
             like: a state, or its shapes, of the same structure.
 
         Raises:
-            ValueError: if it is not there, or whole and of another structure.
+            ValueError: if it is not there, or of another structure.
             Damaged: if it is not as it was saved.
-            PermissionError: if it may not be read.
+            OSError: if the machine cannot read it.
+            MemoryError: if there is too little.
         """
         if step not in self.steps():
             raise ValueError(f"checkpoint: must be one of {self.steps()}, got {step}")
         path = self.folder / str(step)
         is_whole = checksums.check(path)
-        content = ocp.args.Composite(
-            state=ocp.args.StandardRestore(_target(like)), meta=ocp.args.JsonRestore()
-        )
-        try:
-            found = self._orbax.restore(path, content)
-            same = digest(found.state) == found.meta.get("sha256")
-            reason = "" if same else "its content is another"
-        except Exception as error:  # orbax raises bare ones for damaged files
-            reason = f"{type(error).__name__}: {error}".split("\n")[0][:200]
-        if reason and is_whole:
+        meta = self._part(path, "meta", ocp.args.JsonRestore())
+        noted = meta if isinstance(meta, dict) else {}
+        if is_whole and noted.get("structure") != structure(like):
             raise ValueError(
-                f"{path}: must be of this config and version; its files are whole, but "
-                f"they do not fit: {reason}"
+                f"{path}: must be of this config and version, but its state is of "
+                "another structure"
             )
-        if reason:
-            raise Damaged(f"{path}: damaged: {reason}")
-        if found.state.step != step:
-            raise Damaged(f"{path}: damaged: it is of step {found.state.step}")
-        return found.state
+        state = self._part(path, "state", ocp.args.StandardRestore(_target(like)))
+        if digest(state) != noted.get("sha256"):
+            raise Damaged(f"{path}: damaged: its content is another")
+        if state.step != step:
+            raise Damaged(f"{path}: damaged: it is of step {state.step}")
+        return state
+
+    def _part(self, path: pathlib.Path, name: str, how: Any) -> Any:
+        """One of the two things that a checkpoint consists of."""
+        try:
+            return self._orbax.restore(path, ocp.args.Composite(**{name: how}))[name]
+        except Exception as error:  # orbax raises bare ones for damaged files
+            if _is_of_the_machine(error):
+                raise
+            reason = f"{type(error).__name__}: {error}".split("\n")[0][:200]
+            raise Damaged(f"{path}: damaged: {reason}") from error
 
     def restore_latest(self, like: TrainState, repair: bool) -> TrainState | None:
         """The newest state that is whole, or None if nothing was ever saved.
@@ -163,7 +172,8 @@ class Checkpoints:
                 that is whole is of another structure.
         """
         damaged: dict[int, str] = {}
-        for step in reversed(self.steps()):
+        steps = self.steps()
+        for step in reversed(steps):
             try:
                 state = self.restore(step, like)
             except Damaged as error:
@@ -173,6 +183,8 @@ class Checkpoints:
                 self._move_aside(damaged)
                 self._clean()
             return state
+        if not repair and self.steps() != steps:  # the process that trains went on
+            return self.restore_latest(like, repair)
         if damaged:
             raise ValueError(
                 f"no checkpoint can be restored: {'; '.join(damaged.values())}. "
@@ -207,6 +219,22 @@ def digest(state: TrainState) -> str:
         total.update(jax.tree_util.keystr(path).encode())
         total.update(np.asarray(leaf).tobytes())
     return total.hexdigest()
+
+
+def structure(state: TrainState) -> str:
+    """sha256 over the path, shape and type of every leaf of a state or its shapes."""
+    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
+    lines = (
+        f"{jax.tree_util.keystr(path)} {leaf.shape} {leaf.dtype}\n"
+        for path, leaf in leaves
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _is_of_the_machine(error: Exception) -> bool:
+    """Whether an error says that something is scarce, and nothing of a file."""
+    scarce = isinstance(error, OSError) and error.errno in checksums.SCARCE
+    return scarce or isinstance(error, MemoryError | jax.errors.JaxRuntimeError)
 
 
 def _target(like: TrainState) -> TrainState:

@@ -1,8 +1,10 @@
 """The sha256 of every file of a folder, and whether they are still the same."""
 
+import errno
 import hashlib
 import pathlib
 
+SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # of the machine, not of a file
 NAME = "SHA256SUMS"  # in the folder itself, as ``sha256sum -c`` reads it
 
 
@@ -32,7 +34,10 @@ def check(folder: pathlib.Path) -> bool:
         noted, found = _noted(folder), _of(folder)
     except PermissionError:
         raise
-    except OSError as error:  # the disk cannot read it
+    except OSError as error:
+        if error.errno in SCARCE:
+            raise
+        # The disk cannot read it.
         raise Damaged(f"{folder}: damaged: {error}") from error
     for name, total in noted.items():
         if found.get(name) != total:

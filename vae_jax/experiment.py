@@ -40,6 +40,12 @@ def check_folder(workdir: pathlib.Path | str | None, config: dict[str, Any]) -> 
         return
     if not folder.is_dir():
         raise ValueError(f"--workdir: must be a folder, got the file {workdir}")
+    # With links in it, a run of somebody else's could have our own files overwritten.
+    if links := _links(folder):
+        raise ValueError(
+            f"--workdir: {workdir} must hold no symbolic links, got "
+            f"{', '.join(sorted(links)[:5])}; it may be one itself"
+        )
     if not (folder / "config.json").exists():
         # Not counted: what a process that was killed here may have left.
         if any(not path.name.startswith(".") for path in folder.iterdir()):
@@ -48,12 +54,6 @@ def check_folder(workdir: pathlib.Path | str | None, config: dict[str, Any]) -> 
                 f"got {workdir}, which has files but no config.json"
             )
         return
-    links = [path.name for path in folder.iterdir() if path.is_symlink()]
-    if links:  # a run of somebody else's could have any file of ours overwritten
-        raise ValueError(
-            f"--workdir: {workdir} must hold no symbolic links, got "
-            f"{', '.join(sorted(links))}; it may be one itself"
-        )
     stored = _read_object(
         folder / "config.json",
         "the same command with a new --workdir writes such a file anew",
@@ -64,6 +64,16 @@ def check_folder(workdir: pathlib.Path | str | None, config: dict[str, Any]) -> 
             f"{field} is {old!r} there, {new!r} here" for field, old, new in conflicts
         )
         raise ValueError(f"--workdir: {workdir} is a run of another config: {listing}")
+
+
+def _links(folder: pathlib.Path) -> list[str]:
+    """Paths of all symbolic links anywhere below a folder."""
+    paths = (
+        os.path.join(place, name)
+        for place, folders, names in os.walk(folder)
+        for name in (*folders, *names)
+    )
+    return [os.path.relpath(path, folder) for path in paths if os.path.islink(path)]
 
 
 def check_data(workdir: pathlib.Path | str | None, digests: dict[str, str]) -> None:
@@ -224,8 +234,12 @@ def record_environment(folder: pathlib.Path, command: list[str]) -> None:
     if path.exists():
         try:
             earlier = read_json(path)
-            if not isinstance(earlier, list):
-                raise ValueError(f"must be a JSON array, got {earlier!r:.40}")
+            if not isinstance(earlier, list) or not all(
+                isinstance(entry, dict) for entry in earlier
+            ):
+                raise ValueError(
+                    f"must be a JSON array of objects, got {earlier!r:.40}"
+                )
         except ValueError as error:
             _move_aside(path, f"damaged: {error}")
             earlier = []

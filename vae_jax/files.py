@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,17 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
         # Where nothing can be written, nothing can be removed either.
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def clear(folder: pathlib.Path) -> None:
+    """Removes what killed processes left of ``replacing`` in a run directory.
+
+    Only for the one process that may write there. Samples are left to others.
+    """
+    for path in (*folder.glob(".*"), *(folder / "plots").rglob(".*")):
+        if re.fullmatch(r"\..+\.[0-9]+", path.name) and path.is_file():
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 @contextlib.contextmanager

@@ -85,8 +85,10 @@ def of_values(values: Array | np.ndarray) -> dict[str, Any]:
     If one is not, neither are they.
     """
     values = np.asarray(values, np.float64)
+    with np.errstate(invalid="ignore"):  # the mean of both infinities is none
+        mean = float(values.mean())
     return {
-        "mean": float(values.mean()),
+        "mean": mean,
         "lowest": float(values.min()),
         "highest": float(values.max()),
         "not_finite": int((~np.isfinite(values)).sum()),

@@ -42,11 +42,11 @@ def check_free(folder: pathlib.Path) -> None:
     """
     path = folder / NAME
     try:
-        file = os.open(path, os.O_RDONLY)
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:  # none there, or a folder that others will complain of
         return
     try:
-        _lock(file, path)
+        _lock(file, path, fcntl.LOCK_SH)
     finally:
         os.close(file)
 
@@ -55,9 +55,9 @@ def _taken(path: pathlib.Path) -> int:
     """The open file, locked, with this process's name in it."""
     while True:
         with files.naming(path):
-            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
-            _lock(file, path)
+            _lock(file, path, fcntl.LOCK_EX)
         except ValueError:
             os.close(file)
             raise
@@ -76,27 +76,34 @@ def _taken(path: pathlib.Path) -> int:
 
 
 def _give_up(file: int, path: pathlib.Path) -> None:
-    with contextlib.suppress(OSError):  # the folder may have gone
-        path.unlink()  # while it is still locked: see _taken
+    if _is_at(file, path):  # and not another's, in a folder that took the place of ours
+        with contextlib.suppress(OSError):
+            path.unlink()  # while it is still locked: see _taken
     os.close(file)
 
 
-def _lock(file: int, path: pathlib.Path) -> None:
+def _lock(file: int, path: pathlib.Path, how: int) -> None:
+    """Locks the file, or refuses. Without locks, whoever has signed counts as there."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, how | fcntl.LOCK_NB)
     except BlockingIOError as error:
         holder = _holder(file) or "another process"
         raise ValueError(
             f"--workdir: {path.parent} is in use by {holder}; wait for it, or stop it"
         ) from error
     except OSError as error:
-        LOGGER.warning("%s: this file system has no locks: %s", path, error)
+        if holder := _holder(file):
+            raise ValueError(
+                f"--workdir: {path.parent} is in use by {holder}, or was when that "
+                "died: its file system has no locks to tell. If it is not at work any "
+                f"more, delete {path}"
+            ) from error
 
 
 def _is_at(file: int, path: pathlib.Path) -> bool:
     try:
         return os.path.samestat(os.fstat(file), os.stat(path))
-    except FileNotFoundError:
+    except OSError:
         return False
 
 

@@ -62,6 +62,18 @@ def go_on_after(
             which,
             aside.name,
         )
+    logged = {row["step"] for row in rows.values() if row is not None}
+    if (
+        not step and len(logged) > 1
+    ):  # a killed process may have one without a checkpoint
+        aside = files.name_aside(path)
+        with files.naming(aside):
+            shutil.copyfile(path, aside)
+        LOGGER.warning(
+            "%s: is of a run without checkpoints, which begins anew; a copy is in %s",
+            path,
+            aside.name,
+        )
     kept = [row for row in rows.values() if row is not None and row["step"] <= step]
     with files.replacing(path) as temporary:
         text = "".join(files.as_json(row, indent=None) for row in kept)

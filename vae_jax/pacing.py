@@ -1,6 +1,7 @@
 """When training pauses: for signals, for checkpoints, for the display, at the end."""
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -105,6 +106,9 @@ def pace(every_steps: int, every_minutes: float, max_minutes: float) -> Iterator
         del frame
         made.signal = number
         restore()
+        name = signal.Signals(number).name
+        # Not by print or a log, in the middle of which the signal may have come.
+        os.write(2, f"\n{name}: saves and ends; once more ends at once\n".encode())
 
     for number in heeded:
         signal.signal(number, note)

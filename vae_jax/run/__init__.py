@@ -31,6 +31,7 @@ from vae_jax.run.session import (
     assemble,
     existing,
     foreseen,
+    newest,
     opened,
     saved_so_far,
 )
@@ -107,6 +108,7 @@ def run_training(config, workdir, log, command, **_) -> None:
         with foreseen():  # again, as another process may have been there since
             experiment.check_folder(folder, plain)
             experiment.check_data(folder, digests)
+            files.clear(folder)
             experiment.describe(folder, plain, digests)
             experiment.log_to(log, folder)
             experiment.record_environment(folder, command)
@@ -123,7 +125,8 @@ def run_doctor(config, workdir, log, **_) -> None:
 
 def run_evaluation(config, workdir, log, stage, command, **_) -> None:
     """Evaluates what a run has saved, and makes its final pictures again."""
-    with existing(config, workdir, reads_only=False) as (session, state):
+    with existing(config, workdir, reads_only=False) as session:
+        state = newest(session)
         experiment.log_to(log, session.folder)
         experiment.record_environment(session.folder, command)
         final.finish(session, state, stage, full=True)
@@ -132,8 +135,8 @@ def run_evaluation(config, workdir, log, stage, command, **_) -> None:
 def run_sampling(config, workdir, log, num, sample_seed, stage, **_) -> None:
     """Writes the means of images from the prior of a run: a picture and an array."""
     del log
-    with existing(config, workdir, reads_only=True) as (session, state):
-        state, _ = final.chosen(session, state, stage)
+    with existing(config, workdir, reads_only=True) as session:
+        state, _ = final.chosen(session, newest(session), stage)
         params, key = train.shown_params(state), jax.random.key(sample_seed)
         phase, step = session.job.phase_of(int(state.step)), int(state.step)
         images = evaluate.sample_means(
@@ -154,7 +157,7 @@ def run_sampling(config, workdir, log, num, sample_seed, stage, **_) -> None:
 def run_replay(config, workdir, log, step, **_) -> None:
     """Computes one step of a run again and looks into it."""
     del log
-    with existing(config, workdir, reads_only=True) as (session, _):
+    with existing(config, workdir, reads_only=True) as session:
         replay.replay(session, step)
 
 

@@ -1,6 +1,5 @@
 """What a stage of training takes on this device: compiled, and run for some steps."""
 
-import os
 import statistics
 import time
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import jax
 
 from vae_jax import assembly, train
+from vae_jax.run.stepping import endless
 
 PIECES = 5  # that are timed
 PIECE_SECONDS = 0.2  # how long each shall be, if one step is shorter
@@ -52,6 +52,7 @@ def _of_stage(job, phase: assembly.Phase, images: jax.Array, seed: int) -> Cost:
     parameters = train.count(state.params)
     rows = train.epoch_order(seed, stage.first_epoch, len(images), stage.batch_size)
     rows = jax.device_put(rows)
+    phase = endless(phase)  # a step that is not finite takes as long as any
 
     began = time.perf_counter()
     lowered = phase.run_steps.lower(state, images, rows, 0, 1, phase.hparams)
@@ -99,8 +100,5 @@ def memory_limit() -> int | None:
     """Bytes that the device has, where that can be found."""
     device = jax.devices()[0]
     if device.platform == "cpu":
-        try:
-            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        except (AttributeError, ValueError, OSError):
-            return None
+        return assembly.memory()
     return (device.memory_stats() or {}).get("bytes_limit")

@@ -70,8 +70,10 @@ def finish(
     subject = pictured(session, phase, of.params, step)
     kls, rows = found["kl_per_dimension"]["groups"], metrics.read_rows(folder)
     plots.of_run(place, subject, means, kls, rows)
-    with foreseen():
+    try:
         html.write(folder, suffix, json.loads(files.as_json(found)))
+    except ValueError as error:  # by a damaged file that is not worth the evaluation
+        LOGGER.warning("no report%s.html: %s", suffix, error)
     # Last, as it is what tells that all of this is done.
     experiment.write_json(folder / f"eval{suffix}.json", found)
     LOGGER.info("run directory: %s", folder)

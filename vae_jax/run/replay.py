@@ -128,7 +128,9 @@ def headline(found: dict[str, Any]) -> str:
         f"learning rate {found['lr']:g}, beta {found['beta']:g}{sigma})"
     )
     if not found["first_not_finite"]:
-        return f"{where}: all is finite."
+        # Compiled apart from training, a step may differ from it in its last bits.
+        edge = " here, but was not in training: it is at the edge of overflow"
+        return f"{where}: all is finite{edge if found['skipped'] else ''}."
     terms = [name for name, term in found["terms"].items() if term["not_finite"]]
     sums = [s for s in ("loss", "gradient_norm") if not np.isfinite(found[s])]
     bad, whose = found["images_not_finite"], ""

@@ -111,11 +111,8 @@ def alone(folder: pathlib.Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def existing(config, workdir, reads_only: bool) -> Iterator[tuple[Session, TrainState]]:
-    """A session on a run that has been trained before, and its newest state.
-
-    One that only reads may be on a run that is in use.
-    """
+def existing(config, workdir, reads_only: bool) -> Iterator[Session]:
+    """A session on a run that is there. One that only reads may be on one in use."""
     folder = pathlib.Path(workdir).absolute()
     with foreseen():
         experiment.check_folder(workdir, json.loads(config.to_json()))
@@ -125,12 +122,21 @@ def existing(config, workdir, reads_only: bool) -> Iterator[tuple[Session, Train
     with contextlib.ExitStack() as stack:
         if not reads_only:
             stack.enter_context(alone(folder))
+            files.clear(folder)
         with foreseen():
             experiment.check_data(workdir, report.digests(job.dataset))
-        session = stack.enter_context(opened(config, job, folder))
-        with foreseen():
-            shapes = jax.eval_shape(job.initial_state)
-            state = session.saved.restore_latest(shapes, repair=False)
-        if state is None:
-            raise Refused(f"--workdir: {workdir} has no checkpoint yet")
-        yield session, state
+        yield stack.enter_context(opened(config, job, folder))
+
+
+def newest(session: Session) -> TrainState:
+    """The newest state that the run has saved.
+
+    Raises:
+        Refused: if there is none, or none that is whole.
+    """
+    with foreseen():
+        shapes = jax.eval_shape(session.job.initial_state)
+        state = session.saved.restore_latest(shapes, repair=False)
+    if state is None:
+        raise Refused(f"--workdir: {session.folder} has no checkpoint yet")
+    return state

@@ -31,6 +31,7 @@ def fit(session: Session) -> TrainState:
     state = restore_or_begin(session)
     feed = Feed(job, config.seed)
     done, total = int(state.step), job.plan[-1].end_step
+    stop_if_bad(session, feed, state)  # as it was when it was saved
     images_done = functools.partial(growth.images_done, job.plan)
     with (
         pacing.pace(**config.checkpoint, max_minutes=config.train.max_minutes) as pace,
@@ -47,7 +48,6 @@ def fit(session: Session) -> TrainState:
             with pace.timed(piece):
                 state = feed.take(phase, state, piece)
                 done = int(state.step)
-            stop_if_bad(session, feed, state)
             show(images_done(done), label(session, done), train.epoch_means(state))
             epoch_is_over = phase.stage.epoch_at(done)[1] == 0
             if epoch_is_over:
@@ -55,7 +55,9 @@ def fit(session: Session) -> TrainState:
             if epoch_is_over or pace.save_is_due(done):
                 saved.save(state)
                 pace.was_saved()
-            if done < total and (reason := pace.reason_to_stop()):
+            stop_if_bad(session, feed, state)
+            # No limit of time is in the way of the evaluation; a signal is.
+            if (reason := pace.reason_to_stop()) and (done < total or pace.signal):
                 saved.save(state)
                 raise Stopped(
                     f"Stopped at step {done}, saved: {reason}. To go on: "
@@ -148,9 +150,9 @@ def stop_if_bad(session: Session, feed: Feed, state: TrainState) -> None:
     if bad < session.config.train.max_bad_steps and not none_was_good:
         return
     session.saved.save(state)
+    LOGGER.info("%d steps in a row had a loss or a gradient that is not finite", bad)
     raise Stopped(
-        f"Stopped at step {step}: {bad} steps in a row had a loss or a gradient that "
-        "is not finite. Their updates were skipped, and the state is saved.\n"
+        f"Stopped at step {step}. Their updates were skipped, and the state is saved.\n"
         f"{replay.blown_up(session, feed, state)}\nIn a new run, a lower "
         "--config.optim.lr or --config.optim.clip_norm=100 may help.",
         exit_code=1,
