@@ -212,6 +212,26 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path, capfd, monkeypatch):
     assert result(folder)["trained_epochs"] == 3
 
 
+def test_a_signal_in_the_last_step_ends_the_run_before_its_evaluation(
+    tmp_path, capfd, monkeypatch
+):
+    from vae_jax import pacing
+
+    folder = tmp_path / "run"
+
+    def send(pace, step, left):
+        if step == 14:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return 1
+
+    monkeypatch.setattr(pacing.Pace, "next_piece", send)
+    assert run("digits_mlp", f"--workdir={folder}") == 143
+    assert "Stopped at step 15, saved: SIGTERM" in capfd.readouterr().out
+    assert not (folder / "eval.json").exists()
+    assert main.main(["main.py", f"--workdir={folder}"]) == 0
+    assert result(folder)["trained_epochs"] == 3
+
+
 def test_ctrl_c_in_a_terminal_saves_and_exits_as_shells_expect(tmp_path):
     folder = tmp_path / "run"
     # A test session in the background ignores SIGINT, and so would its children.

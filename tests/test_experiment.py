@@ -60,11 +60,15 @@ def test_a_run_with_links_out_of_it_is_refused_but_may_be_linked_itself(tmp_path
     experiment.check_folder(tmp_path / "link", CONFIG)
     (run / "train.log").symlink_to(tmp_path / "mine.txt")
     (run / "samples").symlink_to(tmp_path)
-    with pytest.raises(
-        ValueError,
-        match=r"must hold no symbolic links, got samples, train\.log; it may",
-    ):
+    (run / "plots" / "growth").symlink_to(tmp_path)
+    names = r"plots/growth, samples, train\.log; it may"
+    with pytest.raises(ValueError, match=f"must hold no symbolic links, got {names}"):
         experiment.check_folder(run, CONFIG)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / ".lock").symlink_to(tmp_path / "mine.txt")
+    with pytest.raises(ValueError, match=r"symbolic links, got \.lock"):
+        experiment.check_folder(empty, CONFIG)
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])

@@ -68,3 +68,14 @@ def test_a_name_is_free_even_where_a_link_leads_nowhere(tmp_path):
     (tmp_path / "a_1.txt").touch()
     assert files.free_name(path) == tmp_path / "a_2.txt"
     assert files.name_aside(path) == tmp_path / "a_damaged.txt"
+
+
+def test_what_killed_processes_left_is_cleared_and_nothing_else(tmp_path):
+    kept = [".lock", ".hidden", "a.1", "samples/.b.png.1", "plots/c.png"]
+    left = [".a.json.123", "plots/.c.png.4", "plots/growth/.0001.png.56"]
+    for name in [*kept, *left]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    files.clear(tmp_path)
+    found = [p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file()]
+    assert sorted(map(str, found)) == sorted(kept)

@@ -87,3 +87,22 @@ def test_a_file_of_zeros_is_kept_in_a_copy(folder, caplog):
     metrics.go_on_after(folder, 3)
     assert (folder / "metrics_damaged.jsonl").read_bytes() == bytes(100)
     assert "no row in line 1" in caplog.text
+
+
+def test_the_log_of_a_run_that_has_lost_its_checkpoints_is_kept_in_a_copy(
+    folder, caplog
+):
+    before = (folder / NAME).read_bytes()
+    metrics.go_on_after(folder, 0)
+    assert metrics.read_rows(folder) == []
+    assert (folder / "metrics_damaged.jsonl").read_bytes() == before
+    assert "begins anew; a copy is in metrics_damaged.jsonl" in caplog.text
+
+
+def test_an_epoch_that_was_logged_and_not_saved_is_dropped_without_a_word(
+    tmp_path, caplog
+):
+    metrics.append_row(tmp_path, ROWS[0])
+    metrics.go_on_after(tmp_path, 0)
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    assert caplog.text == ""

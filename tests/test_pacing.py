@@ -103,7 +103,7 @@ def test_the_rate_of_an_epoch_counts_the_time_of_its_pieces_alone(clock):
 
 
 @pytest.mark.parametrize("number", pacing.SIGNALS)
-def test_the_first_signal_is_noted_and_the_second_acts(number):
+def test_the_first_signal_is_noted_and_the_second_acts(number, capfd):
     acted = []
     earlier = signal.signal(number, lambda *_: acted.append(1))
     try:
@@ -112,6 +112,8 @@ def test_the_first_signal_is_noted_and_the_second_acts(number):
             assert pace.reason_to_stop() == signal.Signals(number).name
             assert pace.exit_code() == 128 + number
             assert not acted
+            name = signal.Signals(number).name
+            assert f"{name}: saves and ends; once more ends" in capfd.readouterr().err
             os.kill(os.getpid(), number)
             assert acted == [1]
         os.kill(os.getpid(), number)

@@ -112,8 +112,14 @@ def test_a_learning_rate_that_is_far_too_high_stops_the_run_with_what_happened(
 def test_a_run_without_one_good_step_fails_however_short_it_is(tmp_path, capfd):
     args = [f"--workdir={tmp_path / 'run'}", "--config.train.max_bad_steps=1000"]
     assert run("digits_mlp", *args, "--config.loss.beta=9e29") == 1
-    assert "Stopped at step 15: 15 steps in a row had a loss" in capfd.readouterr().out
+    out = capfd.readouterr().out
+    assert "15 steps in a row had a loss or a gradient that is not finite" in out
+    assert "Stopped at step 15" in out
+    # Nor has it once more, though there is no step left to take.
+    assert run("digits_mlp", *args, "--config.loss.beta=9e29") == 1
+    assert "Stopped at step 15" in capfd.readouterr().out
     assert not (tmp_path / "run" / "eval.json").exists()
+    assert [r["epoch"] for r in rows(tmp_path / "run")] == [1, 1, 2, 2, 3, 3]
 
 
 def test_a_fault_that_is_injected_is_found_where_it_was(tmp_path, capfd, monkeypatch):

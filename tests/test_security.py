@@ -177,6 +177,7 @@ def test_a_hostile_config_is_refused_in_a_line(tmp_path, capsys, content, messag
 CHILD = """
 import json, os, pathlib, pickle, sys
 import main
+from vae_jax import checksums
 folder, traps = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 small = sys.argv[3:]
 assert main.main(["main.py", *small, f"--workdir={folder}"]) == 0
