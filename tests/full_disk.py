@@ -54,8 +54,9 @@ def check_read_only(disk, part, whole):
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
         assert run(folder) == 2  # another --workdir would do
-        for mode in ("eval", "sample"):
-            assert main.main(["main.py", f"--mode={mode}", f"--workdir={folder}"]) == 1
+        for mode, code in (("eval", 2), ("sample", 1)):
+            args = [f"--mode={mode}", f"--workdir={folder}"]
+            assert main.main(["main.py", *args]) == code
     print(said.getvalue())
     assert said.getvalue().count("Read-only file system") == 3
     assert_sound(folder)

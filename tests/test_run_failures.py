@@ -132,7 +132,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_not_mistaken_for_damage(
     shutil.copytree(tmp_path / "checkpoints" / "9", copy / "checkpoints" / "9")
     assert run(copy) == 2
     error = capfd.readouterr().err
-    assert "checkpoints/9: must be of this config and version; its files are" in error
+    assert "checkpoints/9: must be of this config and version, but its state" in error
     assert "Traceback" not in error
     assert {path.name for path in (copy / "checkpoints").iterdir()} == {"4", "5", "9"}
     assert not (copy / "checkpoints_damaged").exists()

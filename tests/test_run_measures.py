@@ -40,8 +40,9 @@ def opened(folder):
         _, config = main.parse(
             ["main.py", "--mode=eval", f"--workdir={folder}", *flags]
         )
-        managers.append(session.existing(config, str(folder)))
-        at, state = managers[-1].__enter__()
+        managers.append(session.existing(config, str(folder), reads_only=True))
+        at = managers[-1].__enter__()
+        state = session.newest(at)
         phase = at.job.phase_of(int(state.step))
         numbers = phase.hparams_at(int(state.step))
         return at, Trained(phase.model, train.shown_params(state), numbers)
