@@ -137,6 +137,11 @@ LIES = {
         lambda: b"\x80\x02Nr\xff\xff\xff\xff.",
         "a memo of 4294967295 entries",
     ),
+    "pickle with a memo of 8 GB, as text": (
+        "wheel.unpickle(path.open('rb'))",
+        lambda: b"Np999999999\n.",
+        "a memo of 999999999 entries",
+    ),
     "torch's pickle with a text of 4 GB": (
         "torch_file.read(path)",
         lambda: torch_files.as_sequence({}, b"\x80\x02X\xff\xff\xff\xffab."),

@@ -3,11 +3,11 @@
 Only the file's sha256 is trusted, neither the index nor what the file says of itself.
 """
 
+import collections
 import hashlib
 import io
 import pathlib
 import pickle
-import pickletools
 import subprocess
 import sys
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 # Private, but it is what numpy's own pickles name.
 from numpy._core.multiarray import _reconstruct
 
+from vae_jax.data import pickles
 from vae_jax.data.dataset import Unavailable
 
 # The names that numpy's own arrays have in a pickle, before numpy 2 and since.
@@ -68,24 +69,15 @@ def unpickle(stream: io.BufferedIOBase) -> Any:
         ValueError: if the pickle asks for anything but numpy's arrays, or is damaged.
     """
     try:
-        _check_memo(stream)
+        start = stream.tell()
+        collections.deque(pickles.operations(stream), maxlen=0)
+        stream.seek(start)
         # "bytes": the array data of Python 2's pickles are byte strings.
         return _ArrayUnpickler(stream, encoding="bytes").load()
     except Exception as error:  # of any kind, when operations do not fit together
         raise ValueError(
             f"pickle: must hold plain numpy arrays, got {error}"
         ) from error
-
-
-def _check_memo(stream: io.BufferedIOBase) -> None:
-    """Leaves the stream where it was."""
-    start = stream.tell()
-    for operation, argument, place in pickletools.genops(stream):
-        # The memo is a list as long as its highest number, of which 4 bytes promise 32
-        # GiB. No honest pickle has more entries than bytes.
-        if operation.name == "LONG_BINPUT" and argument > place - start:
-            raise ValueError(f"a memo of {argument} entries in a pickle of fewer bytes")
-    stream.seek(start)
 
 
 class _ArrayUnpickler(pickle.Unpickler):

@@ -8,11 +8,12 @@ anything, all of them something harmless of ours.
 import io
 import math
 import pickle
-import pickletools
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+
+from vae_jax.data import pickles
 
 # All that torch's writers use, under Python 2 too: plain values, containers, the memo,
 # and calls of what find_class admits. None of them makes instances of classes.
@@ -70,7 +71,9 @@ def run(stream: io.BufferedIOBase) -> Any:
     """
     start = stream.tell()
     try:
-        _check_operations(stream)
+        for operation in pickles.operations(stream):
+            if operation not in OPERATIONS:
+                raise ValueError(f"the pickle operation {operation}")
         size = stream.tell() - start
         stream.seek(start)
         return _Unpickler(io.BytesIO(stream.read(size))).load()
@@ -79,17 +82,6 @@ def run(stream: io.BufferedIOBase) -> Any:
     except Exception as error:  # of any kind, when operations do not fit together
         reason = str(error) or type(error).__name__
         raise ValueError(f"a damaged pickle: {reason}") from error
-
-
-def _check_operations(stream: io.BufferedIOBase) -> None:
-    """Accepts a pickle by its operations; leaves the stream behind it."""
-    start = stream.tell()
-    for operation, argument, place in pickletools.genops(stream):
-        if operation.name not in OPERATIONS:
-            raise ValueError(f"the pickle operation {operation.name}")
-        # No honest pickle has more entries than bytes.
-        if operation.name == "LONG_BINPUT" and argument > place - start:
-            raise ValueError(f"a memo of {argument} entries in a pickle of fewer bytes")
 
 
 class _Unpickler(pickle._Unpickler):
