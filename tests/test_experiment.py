@@ -1,8 +1,6 @@
 """The run directory."""
 
-import contextlib
 import json
-import sys
 
 import pytest
 
@@ -28,7 +26,7 @@ def test_a_run_of_the_same_config_is_accepted(tmp_path):
     folder = experiment.make_folder(str(tmp_path / "run"), "vae")
     experiment.describe(folder, CONFIG, {"train": "0"})
     experiment.check_folder(folder, CONFIG)
-    assert experiment.read_json(folder / "config.json") == CONFIG
+    assert files.read_json(folder / "config.json") == CONFIG
 
 
 def test_a_run_of_another_config_is_refused_with_every_difference(tmp_path):
@@ -84,21 +82,6 @@ def test_what_a_process_left_that_was_killed_at_once_is_no_obstacle(tmp_path):
     experiment.check_folder(str(tmp_path), CONFIG)
 
 
-def test_json_that_cannot_be_written_leaves_the_old_file_whole(tmp_path):
-    path = tmp_path / "eval.json"
-    experiment.write_json(path, {"a": 1})
-    with pytest.raises(TypeError):
-        experiment.write_json(path, {"a": object()})
-    assert experiment.read_json(path) == {"a": 1}
-    assert [p.name for p in tmp_path.iterdir()] == ["eval.json"]
-
-
-def test_numbers_that_are_not_finite_are_null_in_json(tmp_path):
-    nested = {"a": {"b": [float("inf"), 1.0]}}
-    experiment.write_json(tmp_path / "eval.json", nested)
-    assert experiment.read_json(tmp_path / "eval.json") == {"a": {"b": [None, 1.0]}}
-
-
 def shown(found):
     return f"elbo {found['elbo']}"
 
@@ -106,7 +89,7 @@ def shown(found):
 def test_a_run_is_finished_once_it_was_evaluated_after_its_last_epoch(tmp_path):
     assert experiment.finished(None, 3, shown) is None
     assert experiment.finished(str(tmp_path), 3, shown) is None
-    experiment.write_json(tmp_path / "eval.json", {"trained_epochs": 3, "elbo": -1})
+    files.write_json(tmp_path / "eval.json", {"trained_epochs": 3, "elbo": -1})
     assert experiment.finished(str(tmp_path), 3, shown) == "elbo -1"
     assert experiment.finished(str(tmp_path), 4, shown) is None
 
@@ -131,7 +114,7 @@ def test_a_damaged_record_of_environments_is_moved_aside(tmp_path, content, capl
         path.write_bytes(content)
         experiment.record_environment(tmp_path, ["main.py"])
         assert (tmp_path / attempt).read_bytes() == content
-        assert len(experiment.read_json(path)) == 1
+        assert len(files.read_json(path)) == 1
         assert f"; moved to {attempt}" in caplog.text
 
 
@@ -147,53 +130,7 @@ def test_damaged_sums_of_the_data_are_an_error_that_says_what_to_do(tmp_path, co
 def test_the_environment_has_an_entry_for_each_process(tmp_path):
     for command in (["main.py", "a"], ["main.py", "b"]):
         experiment.record_environment(tmp_path, command)
-    entries = experiment.read_json(tmp_path / "environment.json")
+    entries = files.read_json(tmp_path / "environment.json")
     assert [entry["command"][1] for entry in entries] == ["a", "b"]
     assert entries[0]["versions"]["jax"]
     assert entries[0]["devices"]
-
-
-def test_the_log_holds_what_was_shown_before_the_folder_was_known(tmp_path, capsys):
-    handlers = list(experiment.LOGGER.handlers)
-    with experiment.logs() as log:
-        experiment.LOGGER.info("before")
-        experiment.log_to(log, tmp_path)
-        experiment.LOGGER.info("after")
-    shown = capsys.readouterr().out.split()
-    lines = (tmp_path / "train.log").read_text().splitlines()
-    written = [line.split()[-1] for line in lines]
-    assert shown == written == ["before", "after"]
-    assert experiment.LOGGER.handlers == handlers
-
-
-def test_a_log_that_cannot_be_written_any_more_ends_without_a_word(tmp_path, capsys):
-    with experiment.logs() as log:
-        experiment.log_to(log, tmp_path)
-        experiment.LOGGER.info("before")
-        with open("/dev/full", "w") as full:  # every write fails: the disk is full
-            log.target.setStream(full).close()
-            experiment.LOGGER.info("after")
-            log.target.close()
-    shown = capsys.readouterr()
-    assert shown.out.split() == ["before", "after"]
-    assert shown.err == ""
-
-
-def test_a_console_on_a_full_disk_stops_nothing(tmp_path, monkeypatch, capsys):
-    with open("/dev/full", "w", buffering=1) as full:
-        monkeypatch.setattr(sys, "stdout", full)
-        with experiment.logs() as log:
-            experiment.log_to(log, tmp_path)
-            experiment.LOGGER.info("said")
-        with contextlib.suppress(OSError):
-            full.close()
-    assert (tmp_path / "train.log").read_text().endswith(" said\n")
-    assert capsys.readouterr().err == ""
-
-
-def test_a_log_that_cannot_be_made_is_named(tmp_path):
-    (tmp_path / "train.log").mkdir()
-    with experiment.logs() as log, pytest.raises(files.NotWritten) as caught:
-        experiment.log_to(log, tmp_path)
-    path = tmp_path / "train.log"
-    assert str(caught.value) == f"{path}: cannot be written: Is a directory"

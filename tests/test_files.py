@@ -79,3 +79,18 @@ def test_what_killed_processes_left_is_cleared_and_nothing_else(tmp_path):
     files.clear(tmp_path)
     found = [p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file()]
     assert sorted(map(str, found)) == sorted(kept)
+
+
+def test_json_that_cannot_be_written_leaves_the_old_file_whole(tmp_path):
+    path = tmp_path / "eval.json"
+    files.write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        files.write_json(path, {"a": object()})
+    assert files.read_json(path) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["eval.json"]
+
+
+def test_numbers_that_are_not_finite_are_null_in_json(tmp_path):
+    nested = {"a": {"b": [float("inf"), 1.0]}}
+    files.write_json(tmp_path / "eval.json", nested)
+    assert files.read_json(tmp_path / "eval.json") == {"a": {"b": [None, 1.0]}}

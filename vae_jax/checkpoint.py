@@ -86,8 +86,7 @@ class Checkpoints:
         with files.naming(path), self._or_nothing(step):
             self.folder.mkdir(exist_ok=True)
             self._orbax.save(path, content)
-            with files.replacing(path / checksums.NAME) as temporary:
-                temporary.write_text(checksums.text(path), encoding="utf-8")
+            files.write_text(path / checksums.NAME, checksums.text(path))
         kept = {*[*steps, step][-KEPT_LATEST:], *self._kept_steps, int(state.best_step)}
         for stale in set(steps) - kept:
             self._delete(stale)

@@ -1,17 +1,14 @@
-"""The run directory: its making, its logs, and files that are whole or not there."""
+"""The run directory: its making, and what it says of its run."""
 
 import contextlib
 import datetime
 import errno
 import importlib.metadata
-import json
 import logging
-import logging.handlers
 import os
 import pathlib
 import platform
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -76,14 +73,14 @@ def _links(folder: pathlib.Path) -> list[str]:
     return [os.path.relpath(path, folder) for path in paths if os.path.islink(path)]
 
 
-def check_data(workdir: pathlib.Path | str | None, digests: dict[str, str]) -> None:
+def check_data(workdir: pathlib.Path | str, digests: dict[str, str]) -> None:
     """Accepts a run directory whose images, if it has seen any, are these.
 
     Raises:
         ValueError: if they are others: test images may have been trained on.
     """
-    path = pathlib.Path(workdir or "", DATA)
-    if workdir is None or not path.exists():
+    path = pathlib.Path(workdir, DATA)
+    if not path.exists():
         if path.with_name("metrics.jsonl").exists():
             LOGGER.warning(
                 "%s is gone: nothing tells whether the run began with these images",
@@ -126,8 +123,8 @@ def describe(
         NotWritten: if that is because the disk is full or fails.
     """
     with writable(folder):
-        write_json(folder / "config.json", config)
-        write_json(folder / DATA, digests)
+        files.write_json(folder / "config.json", config)
+        files.write_json(folder / DATA, digests)
         files.make_folder(folder / "plots")
 
 
@@ -177,7 +174,7 @@ def finished(
     if workdir is None or not path.exists():
         return None
     try:
-        found = read_json(path)
+        found = files.read_json(path, dict)
         shown, done = table(found), found["trained_epochs"] >= epochs
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         _move_aside(path, f"damaged: {type(error).__name__}: {error}"[:200])
@@ -185,37 +182,11 @@ def finished(
     return shown if done else None
 
 
-def write_json(path: pathlib.Path, content: Any) -> None:
-    """Writes a JSON file as ``write_text`` does; NaN and infinity become null."""
-    write_text(path, files.as_json(content))
-
-
-def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes under another name and renames, so that ``path`` is never half a file."""
-    with files.replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def read_json(path: pathlib.Path) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        ValueError: if it is not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: must be JSON, but {error}") from error
-
-
 def _read_object(path: pathlib.Path, remedy: str) -> dict[str, Any]:
     try:
-        content = read_json(path)
-        if not isinstance(content, dict):
-            raise ValueError(f"{path}: must be a JSON object, got {content!r:.40}")
+        return files.read_json(path, dict)
     except ValueError as error:
         raise ValueError(f"{error}; {remedy}") from error
-    return content
 
 
 def _move_aside(path: pathlib.Path, reason: str) -> None:
@@ -233,13 +204,9 @@ def record_environment(folder: pathlib.Path, command: list[str]) -> None:
     path, earlier = folder / "environment.json", []
     if path.exists():
         try:
-            earlier = read_json(path)
-            if not isinstance(earlier, list) or not all(
-                isinstance(entry, dict) for entry in earlier
-            ):
-                raise ValueError(
-                    f"must be a JSON array of objects, got {earlier!r:.40}"
-                )
+            earlier = files.read_json(path, list)
+            if not all(isinstance(entry, dict) for entry in earlier):
+                raise ValueError(f"{path}: must hold objects, got {earlier!r:.40}")
         except ValueError as error:
             _move_aside(path, f"damaged: {error}")
             earlier = []
@@ -258,7 +225,7 @@ def record_environment(folder: pathlib.Path, command: list[str]) -> None:
         "git_commit": _git("rev-parse", "HEAD"),
         "git_uncommitted": _git("status", "--porcelain", "--untracked-files=no"),
     }
-    write_json(path, [*earlier, entry])
+    files.write_json(path, [*earlier, entry])
 
 
 def _git(*args: str) -> str | None:
@@ -270,55 +237,3 @@ def _git(*args: str) -> str | None:
         )
         return done.stdout.strip() if done.returncode == 0 else None
     return None
-
-
-@contextlib.contextmanager
-def logs() -> Iterator[logging.handlers.MemoryHandler]:
-    """Shows the program's log on the console, and collects it for ``log_to``."""
-    console = _Console(sys.stdout)
-    collected = logging.handlers.MemoryHandler(capacity=100_000)
-    handlers = [console, collected]
-    LOGGER.setLevel(logging.INFO)
-    LOGGER.propagate = False
-    for handler in handlers:
-        LOGGER.addHandler(handler)
-    try:
-        yield collected
-    finally:
-        for handler in handlers:
-            LOGGER.removeHandler(handler)
-        if collected.target:
-            collected.flush()
-            collected.target.close()
-
-
-def log_to(collected: logging.handlers.MemoryHandler, folder: pathlib.Path) -> None:
-    """Appends what was and will be shown to ``train.log``, line by line.
-
-    Raises:
-        NotWritten: if there can be no such file.
-    """
-    with files.naming(folder / "train.log"):
-        file = _LogFile(folder / "train.log", encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    collected.setTarget(file)
-    collected.flush()
-    collected.flushLevel = logging.NOTSET
-
-
-class _Dispensable(logging.Handler):
-    """What cannot be written is left out: files that matter more say why."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handleError(record)
-
-
-class _Console(_Dispensable, logging.StreamHandler):
-    pass
-
-
-class _LogFile(_Dispensable, logging.FileHandler):
-    def close(self) -> None:
-        with contextlib.suppress(OSError):  # what is left in its buffer
-            super().close()

@@ -78,6 +78,46 @@ def name_aside(path: pathlib.Path) -> pathlib.Path:
     return free_name(path.with_stem(f"{path.stem}_damaged"))
 
 
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes under another name and renames, so that ``path`` is never half a file."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: pathlib.Path, content: Any) -> None:
+    """Writes a JSON file as ``write_text`` does; NaN and infinity become null."""
+    write_text(path, as_json(content))
+
+
+def read_json(path: pathlib.Path, kind: type | None = None) -> Any:
+    """The content of a JSON file.
+
+    Args:
+        path: of the file.
+        kind: what it must be: ``dict`` or ``list``; None: anything.
+
+    Raises:
+        ValueError: if it is not JSON, or something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: must be JSON, but {error}") from error
+    if kind is not None and not isinstance(content, kind):
+        wanted = {dict: "object", list: "array"}[kind]
+        raise ValueError(f"{path}: must be a JSON {wanted}, got {content!r:.40}")
+    return content
+
+
+def object_of(line: bytes) -> dict[str, Any] | None:
+    """The JSON object that a line holds, or None if it holds another thing."""
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
 def as_json(content: Any, indent: int | None = 2) -> str:
     """JSON text, in which NaN and infinity, for which it has no number, are null."""
     return json.dumps(_without_nan(content), indent=indent, allow_nan=False) + "\n"

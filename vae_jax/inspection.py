@@ -11,6 +11,7 @@ from vae_jax import train
 from vae_jax.contracts import Model, Params
 
 NUMBERS = ("lr", "beta", "sigma", "alpha")  # of Hparams: the rest may be infinite
+Posterior = list[dict[str, Array]]  # of each group of latents: mean and logvar
 OF_EACH_IMAGE = ("images", "posterior", "terms")
 
 
@@ -22,16 +23,16 @@ class NotFinite(NamedTuple):
 
 
 def first_not_finite(
-    model: Model, params: Params, attempt: train.Attempt
+    params: Params, of_latents: Posterior, attempt: train.Attempt
 ) -> NotFinite | None:
     """Where a step stops being finite, if it does.
 
     Args:
-        model: that of the step.
         params: those before the step.
+        of_latents: their ``posterior``.
         attempt: what the step computed.
     """
-    for part, tree in in_order(model, params, attempt):
+    for part, tree in in_order(params, of_latents, attempt):
         for path, leaf in leaves(tree):
             finite = np.isfinite(leaf)
             if finite.all():
@@ -45,13 +46,13 @@ def first_not_finite(
 
 
 def in_order(
-    model: Model, params: Params, attempt: train.Attempt
+    params: Params, of_latents: Posterior, attempt: train.Attempt
 ) -> Iterator[tuple[str, Any]]:
     """The parts of a step, each before those that are computed from it."""
     yield "numbers", {name: getattr(attempt.hparams, name) for name in NUMBERS}
     yield "images", attempt.x
     yield "parameters", params
-    yield "posterior", posterior(model, params, attempt)
+    yield "posterior", of_latents
     # Of the terms, the KL needs the posterior alone, and the bound all others.
     first, last = attempt.terms.keys() - {"recon", "elbo"}, ("recon", "elbo")
     for name in (*sorted(first), *last):
@@ -61,9 +62,7 @@ def in_order(
     yield "gradient_norm", attempt.grad_norm
 
 
-def posterior(
-    model: Model, params: Params, attempt: train.Attempt
-) -> list[dict[str, Array]]:
+def posterior(model: Model, params: Params, attempt: train.Attempt) -> Posterior:
     """Mean and logvar of q(z|x) for each group of latents.
 
     A group below others is taken at the means of those.

@@ -1,6 +1,5 @@
 """``metrics.jsonl``: one row, a JSON object with a step, a line."""
 
-import json
 import logging
 import pathlib
 import shutil
@@ -52,36 +51,26 @@ def go_on_after(
     if bad and _is_start(lines[-1]):
         bad = [number for number in bad if number != len(lines)]
     if bad:
-        aside = files.name_aside(path)
-        with files.naming(aside):
-            shutil.copyfile(path, aside)
         which = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
-        LOGGER.warning(
-            "%s: no row in line %s, which is left out; a copy is in %s",
-            path,
-            which,
-            aside.name,
-        )
+        _copy(path, f"no row in line {which}, which is left out")
     logged = {row["step"] for row in rows.values() if row is not None}
-    if (
-        not step and len(logged) > 1
-    ):  # a killed process may have one without a checkpoint
-        aside = files.name_aside(path)
-        with files.naming(aside):
-            shutil.copyfile(path, aside)
-        LOGGER.warning(
-            "%s: is of a run without checkpoints, which begins anew; a copy is in %s",
-            path,
-            aside.name,
-        )
+    # A process that is killed before its first checkpoint may have logged one epoch.
+    if not step and len(logged) > 1:
+        _copy(path, "is of a run without checkpoints, which begins anew")
     kept = [row for row in rows.values() if row is not None and row["step"] <= step]
-    with files.replacing(path) as temporary:
-        text = "".join(files.as_json(row, indent=None) for row in kept)
-        temporary.write_text(text, encoding="utf-8")
+    text = "".join(files.as_json(row, indent=None) for row in kept)
+    files.write_text(path, text)
     lost = set(expected) - {(row.get("epoch"), row.get("split")) for row in kept}
     if lost:
         epochs = ", ".join(str(epoch) for epoch in sorted({epoch for epoch, _ in lost}))
         LOGGER.warning("%s: rows of these epochs are lost: %s", path, epochs)
+
+
+def _copy(path: pathlib.Path, reason: str) -> None:
+    aside = files.name_aside(path)
+    with files.naming(aside):
+        shutil.copyfile(path, aside)
+    LOGGER.warning("%s: %s; a copy is in %s", path, reason, aside.name)
 
 
 def _is_start(line: bytes) -> bool:
@@ -94,8 +83,5 @@ def _lines(folder: pathlib.Path) -> list[bytes]:
 
 
 def _row(line: bytes) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) and type(row.get("step")) is int else None
+    row = files.object_of(line)
+    return row if row is not None and type(row.get("step")) is int else None

@@ -1,6 +1,5 @@
 """A run as one page that needs nothing but itself: no network, no scripts."""
 
-import json
 import pathlib
 from typing import Any
 
@@ -77,28 +76,13 @@ def _head_of(path: pathlib.Path) -> bytes:
 
 
 def _json(path: pathlib.Path, kind: type) -> Any:
-    if not path.exists():
-        return kind()
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: must be JSON, but {error}") from error
-    if not isinstance(content, kind):
-        wanted = "object" if kind is dict else "array"
-        raise ValueError(f"{path}: must be a JSON {wanted}, got {content!r:.40}")
-    return content
+    return files.read_json(path, kind) if path.exists() else kind()
 
 
 def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
     """Its lines, but for what is damaged."""
-    rows = []
     lines = path.read_bytes().splitlines() if path.exists() else []
-    for line in lines:
-        try:
-            rows.append(json.loads(line))
-        except (ValueError, RecursionError):
-            continue
-    return [row for row in rows if isinstance(row, dict)]
+    return [row for row in map(files.object_of, lines) if row is not None]
 
 
 def _page(run: Run) -> str:

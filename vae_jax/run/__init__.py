@@ -17,6 +17,7 @@ from vae_jax import (
     experiment,
     files,
     lock,
+    logs,
     plots,
     report,
     tensorboard,
@@ -65,7 +66,7 @@ def run(
         "replay": run_replay,
         "compare": run_comparison,
     }
-    with experiment.logs() as log:
+    with logs.shown() as log:
         try:
             modes[mode](config, workdir, log, **options)
         except Refused as error:
@@ -110,7 +111,7 @@ def run_training(config, workdir, log, command, **_) -> None:
             experiment.check_data(folder, digests)
             files.clear(folder)
             experiment.describe(folder, plain, digests)
-            experiment.log_to(log, folder)
+            logs.write_to(log, folder)
             experiment.record_environment(folder, command)
         LOGGER.info("run directory: %s", folder)
         with opened(config, job, folder) as session, saved_so_far(session):
@@ -127,7 +128,7 @@ def run_evaluation(config, workdir, log, stage, command, **_) -> None:
     """Evaluates what a run has saved, and makes its final pictures again."""
     with existing(config, workdir, reads_only=False) as session:
         state = newest(session)
-        experiment.log_to(log, session.folder)
+        logs.write_to(log, session.folder)
         experiment.record_environment(session.folder, command)
         final.finish(session, state, stage, full=True)
 

@@ -4,7 +4,7 @@ import pathlib
 import shlex
 from collections.abc import Sequence
 
-from vae_jax import comparison, experiment
+from vae_jax import comparison, experiment, files
 from vae_jax.run.session import foreseen
 
 LOGGER = experiment.LOGGER
@@ -37,9 +37,9 @@ def _read(workdir: str) -> comparison.Run:
     data = folder / experiment.DATA
     return comparison.run_of(
         folder,
-        experiment.read_json(found),
-        experiment.read_json(config),
-        experiment.read_json(data) if data.is_file() else {},
+        files.read_json(found),
+        files.read_json(config),
+        files.read_json(data) if data.is_file() else {},
     )
 
 
@@ -48,8 +48,8 @@ def _write(found: comparison.Comparison, out: str) -> tuple[pathlib.Path, pathli
     try:
         folder.mkdir(parents=True, exist_ok=True)
         markdown, table = folder / "comparison.md", folder / "comparison.csv"
-        experiment.write_text(markdown, comparison.as_markdown(found))
-        experiment.write_text(table, comparison.as_csv(found))
+        files.write_text(markdown, comparison.as_markdown(found))
+        files.write_text(table, comparison.as_csv(found))
     except OSError as error:
         raise OSError(f"--out: must be writable, got {out}: {error}") from error
     return markdown.absolute(), table.absolute()

@@ -75,7 +75,7 @@ def finish(
     except ValueError as error:  # by a damaged file that is not worth the evaluation
         LOGGER.warning("no report%s.html: %s", suffix, error)
     # Last, as it is what tells that all of this is done.
-    experiment.write_json(folder / f"eval{suffix}.json", found)
+    files.write_json(folder / f"eval{suffix}.json", found)
     LOGGER.info("run directory: %s", folder)
 
 

@@ -1,15 +1,15 @@
 """One step of a run, computed again and looked into."""
 
 import pathlib
-import shlex
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae_jax import experiment, inspection, report, train
+from vae_jax import experiment, files, inspection, report, train
 from vae_jax.assembly import Phase
-from vae_jax.run.session import Refused, Session
+from vae_jax.run.session import Refused, Session, go_on
 from vae_jax.run.stepping import Feed, endless
 from vae_jax.train import TrainState
 
@@ -39,13 +39,14 @@ def replay(session: Session, step: int) -> None:
 
 def nearest(session: Session, step: int) -> TrainState:
     """The newest state that is kept and of no step later than this one."""
-    initial, saved = session.job.initial_state(), session.saved
+    saved, initial = session.saved, session.job.initial_state
+    shapes = jax.eval_shape(initial)
     for kept in reversed([s for s in saved.steps() if s <= step]):
         try:
-            return saved.restore(kept, initial)
+            return saved.restore(kept, shapes)
         except ValueError as error:
             LOGGER.warning("%s; an earlier state is used", error)
-    return initial
+    return initial()
 
 
 def look_into(session: Session, feed: Feed, state: TrainState) -> dict[str, Any]:
@@ -54,9 +55,9 @@ def look_into(session: Session, feed: Feed, state: TrainState) -> dict[str, Any]
     phase = session.job.phase_at(done)
     rows, images = feed.batch(phase, done)
     tried = phase.attempt(state, images, phase.hparams)
-    first = inspection.first_not_finite(phase.model, state.params, tried)
-    sigma = report.sigma(phase.model, state.params, tried.hparams)
     posterior = inspection.posterior(phase.model, state.params, tried)
+    first = inspection.first_not_finite(state.params, posterior, tried)
+    sigma = report.sigma(phase.model, state.params, tried.hparams)
     # The very numbers of training, if they counted: of its own compiled loop.
     after = feed.take(endless(phase), train.start_epoch(state), 1)
     means = train.epoch_means(after) if int(after.good_steps) else {}
@@ -109,11 +110,9 @@ def blown_up(session: Session, feed: Feed, state: TrainState) -> str:
 def write(folder: pathlib.Path, found: dict[str, Any]) -> str:
     """Writes the record of a step, and says where and how to make it again."""
     path = folder / f"step_{found['step']}.json"
-    experiment.write_json(path, found)
-    return (
-        f"All of it: {path}. Once more: python main.py --mode=replay "
-        f"--workdir={shlex.quote(str(folder))} --step={found['step']}"
-    )
+    files.write_json(path, found)
+    again = f"{go_on(folder)} --mode=replay --step={found['step']}"
+    return f"All of it: {path}. Once more: {again}"
 
 
 def headline(found: dict[str, Any]) -> str:
