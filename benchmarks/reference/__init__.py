@@ -1,0 +1,1 @@
+"""The same models in PyTorch, which is needed here and nowhere else."""
