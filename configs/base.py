@@ -52,14 +52,20 @@ def get_config() -> ConfigDict:
     )
     config.loss = ConfigDict(
         dict(
-            recon="bce",  # bce | gaussian
+            # bce | continuous_bernoulli | gaussian | gaussian_per_pixel | laplace |
+            # discretized_logistic
+            recon="bce",
             kl="analytic",  # analytic | mc
             kl_samples=1,  # 1 or more draws for each image; mc only
             beta=1.0,  # 0 or more: weight of the KL in the loss
             reduction="sum",  # sum: nats per image | mean: nats per pixel value
-            sigma=1.0,  # above 0: of the Gaussian; where a learnable one starts
-            sigma_learnable=False,  # gaussian: one sigma, or one a stage, is learned
-            include_const=True,  # gaussian: whether the loss has 0.5 log(2 pi)
+            # above 0: of the Gaussian, or scale of the Laplace; where a learnable one,
+            # or one for each pixel, starts
+            sigma=1.0,
+            sigma_learnable=False,  # gaussian, laplace: one, or one a stage, is learned
+            sigma_floor=0.01,  # above 0; gaussian_per_pixel: no pixel's is below
+            # whether the loss has 0.5 log(2 pi) of a Gaussian, log 2 of a Laplace
+            include_const=True,
             stage_loss_scale="none",  # none | area: final pixels for each of a stage's
         )
     )

@@ -29,3 +29,18 @@ def test_what_counts_is_the_state_with_both_of_adam_s_moments(monkeypatch):
         assembly.build(config, dataset)
     monkeypatch.setattr(assembly, "memory", lambda: 3 * 4 * 476 + 300)
     assembly.build(config, dataset)
+
+
+@pytest.mark.parametrize(
+    ("binarize", "dtype", "got"),
+    [("threshold", "uint8", "data.binarize=threshold"), ("none", "float32", "float32")],
+)
+def test_a_likelihood_of_8_bit_levels_is_refused_for_other_images(binarize, dtype, got):
+    config = digits_mlp.get_config()
+    config.loss.recon, config.data.binarize = "discretized_logistic", binarize
+    dataset = assembly.load_data(config)
+    images = dataset.train.images.astype(dtype)
+    dataset = dataset._replace(train=dataset.train._replace(images=images))
+    message = f"discretized_logistic: images must be of 8-bit levels, got {got}"
+    with pytest.raises(ValueError, match=message):
+        assembly.build(config, dataset)

@@ -14,7 +14,11 @@ from vae_jax import checkpoint, files, likelihoods, models, objectives, train
 def initial():
     """A small state with every field that a state can have."""
     likelihood = likelihoods.build(
-        "gaussian", sigma=1.0, sigma_learnable=True, include_const=True
+        "gaussian",
+        sigma=1.0,
+        sigma_learnable=True,
+        include_const=True,
+        bin_width=1 / 256,
     )
     model = models.build(
         "mlp", (4, 4, 1), likelihood, z_dim=2, hidden_dim=8, hidden_layers=1

@@ -453,7 +453,7 @@ TINY = [
 
 
 @pytest.mark.parametrize(
-    ("name", "recon"), [("shapes_mlp", "gaussian"), ("shapes_cnn", "bce")]
+    ("name", "recon"), [("shapes_mlp", "gaussian_per_pixel"), ("shapes_cnn", "bce")]
 )
 def test_colour_goes_all_the_way(name, recon, tmp_path):
     args = [

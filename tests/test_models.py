@@ -36,7 +36,7 @@ SIZES = {
 def record(name, shape=(8, 8, 1), stage=-1, **changes):
     """A model, or the stage of one that grows: of three, and by default the last."""
     likelihood = likelihoods.build(
-        "bce", sigma=1.0, sigma_learnable=False, include_const=True
+        "bce", sigma=1.0, sigma_learnable=False, include_const=True, bin_width=1 / 256
     )
     final_res = next(res for res in (4, 8, 16, 32) if res >= max(shape[:2]))
     sizes = SIZES | {"start_res": final_res // 4, "final_res": final_res} | changes

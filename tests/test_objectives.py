@@ -14,7 +14,12 @@ SHAPE = (4, 3, 1)
 
 
 def setup(key, recon="gaussian", **likelihood):
-    fields = {"sigma": 1.0, "sigma_learnable": False, "include_const": True}
+    fields = {
+        "sigma": 1.0,
+        "sigma_learnable": False,
+        "include_const": True,
+        "bin_width": 1 / 256,
+    }
     likelihood = likelihoods.build(recon, **(fields | likelihood))
     model = models.build(
         "mlp", SHAPE, likelihood, z_dim=2, hidden_dim=8, hidden_layers=1

@@ -47,7 +47,11 @@ class Setup:
         **fields,
     ):
         likelihood = likelihoods.build(
-            "bce", sigma=1.0, sigma_learnable=False, include_const=True
+            "bce",
+            sigma=1.0,
+            sigma_learnable=False,
+            include_const=True,
+            bin_width=1 / 256,
         )
         stage = models.num_stages(name, SHAPE, **SIZES) - 1
         self.model = models.build(name, SHAPE, likelihood, stage, **SIZES)

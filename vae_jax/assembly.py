@@ -19,6 +19,7 @@ from vae_jax import (
     likelihoods,
     models,
     objectives,
+    pixels,
     schedules,
     train,
 )
@@ -117,11 +118,13 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
     Raises:
         ValueError: if the config does not fit the data, or parts of it each other.
     """
+    _check_levels(config, dataset)
     likelihood = likelihoods.build(
         config.loss.recon,
         sigma=config.loss.sigma,
         sigma_learnable=config.loss.sigma_learnable,
         include_const=config.loss.include_const,
+        bin_width=pixels.BIN_WIDTHS[config.data.scale],
     )
     sizes = {
         **config.model,
@@ -156,6 +159,19 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
     )
     _check_memory(job)
     return job
+
+
+def _check_levels(config: ConfigDict, dataset: data.Dataset) -> None:
+    """Refuses a likelihood of 8-bit levels for images that have others."""
+    if config.loss.recon != "discretized_logistic":
+        return
+    dtype, made_of = dataset.train.images.dtype, config.data.binarize
+    if dtype != np.uint8 or made_of != "none":
+        found = f"data.binarize={made_of}" if made_of != "none" else f"{dtype} ones"
+        raise ValueError(
+            "loss.recon=discretized_logistic: images must be of 8-bit levels, got "
+            f"{found}; try --config.loss.recon=gaussian or bce"
+        )
 
 
 def _check_memory(job: Job) -> None:
@@ -244,6 +260,7 @@ def hparams(config: ConfigDict, lr: float) -> Hparams:
         lr=lr,
         beta=config.loss.beta,
         sigma=config.loss.sigma,
+        sigma_floor=config.loss.sigma_floor,
         alpha=1.0,
         clip_norm=config.optim.clip_norm or np.inf,
         ema_decay=config.optim.ema,

@@ -11,6 +11,14 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 DATA = ("mnist", "digits", "freyfaces", "shapes", "npz", "idx", "folder")
+LIKELIHOODS = (
+    "bce",
+    "continuous_bernoulli",
+    "gaussian",
+    "gaussian_per_pixel",
+    "laplace",
+    "discretized_logistic",
+)
 RESIZED = ("folder", "shapes", "tfds:")  # data sets that can be had in any size
 # Far beyond what makes sense, and far below where XLA ends the process without a word.
 WIDEST = 2**20  # of vectors
@@ -143,13 +151,14 @@ RULES = {
     "model.group_norm": SWITCH,
     "model.detach_residual": SWITCH,
     "model.independent_stages": SWITCH,
-    "loss.recon": one_of("bce", "gaussian"),
+    "loss.recon": one_of(*LIKELIHOODS),
     "loss.kl": one_of("analytic", "mc"),
     "loss.kl_samples": whole(1, WIDEST),
     "loss.beta": real(0.0),
     "loss.reduction": one_of("sum", "mean"),
     "loss.sigma": real(0.0, above=True),
     "loss.sigma_learnable": SWITCH,
+    "loss.sigma_floor": real(0.0, above=True),
     "loss.include_const": SWITCH,
     "loss.stage_loss_scale": one_of("none", "area"),
     "optim.lr": POSITIVES,
