@@ -73,7 +73,8 @@ def of_images(config: ConfigDict, facts: Facts) -> Iterator[Finding]:
         yield Finding(
             COSTLY,
             f"loss.recon={config.loss.recon}: {1 - facts.grey:.1%} of the values are "
-            "black or white, on which a density has no bound; try --config.loss.recon=bce",
+            "black or white, on which a density has no bound; "
+            "try --config.loss.recon=bce",
         )
     if facts.flat_images:
         yield Finding(
