@@ -44,3 +44,21 @@ def test_a_likelihood_of_8_bit_levels_is_refused_for_other_images(binarize, dtyp
     message = f"discretized_logistic: images must be of 8-bit levels, got {got}"
     with pytest.raises(ValueError, match=message):
         assembly.build(config, dataset)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("loss.warmup_epochs", 101, "must be at most the epochs of the run, 100, got"),
+        (
+            "train.patience",
+            3,
+            "needs validation images, so it must be 0 with none, got",
+        ),
+    ],
+)
+def test_a_wait_without_an_end_is_refused(field, value, message):
+    config = digits_mlp.get_config()
+    config.update_from_flattened_dict({field: value, "data.valid_size": 0})
+    with pytest.raises(ValueError, match=f"{field}: {message} {value}"):
+        assembly.build(config, assembly.load_data(config))

@@ -21,7 +21,15 @@ def initial():
         bin_width=1 / 256,
     )
     model = models.build(
-        "mlp", (4, 4, 1), likelihood, z_dim=2, hidden_dim=8, hidden_layers=1
+        "mlp",
+        (4, 4, 1),
+        likelihood,
+        z_dim=2,
+        hidden_dim=8,
+        hidden_layers=1,
+        gated=False,
+        init="lecun",
+        logvar_range=(),
     )
     objective, tx = objectives.elbo("analytic", 1), optax.scale_by_adam()
     return train.init_state(model, objective, tx, seed=0, use_ema=True)

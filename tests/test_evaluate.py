@@ -20,7 +20,15 @@ def model():
         "bce", sigma=1.0, sigma_learnable=False, include_const=True, bin_width=1 / 256
     )
     return models.build(
-        "mlp", SHAPE, likelihood, z_dim=2, hidden_dim=8, hidden_layers=1
+        "mlp",
+        SHAPE,
+        likelihood,
+        z_dim=2,
+        hidden_dim=8,
+        hidden_layers=1,
+        gated=False,
+        init="lecun",
+        logvar_range=(),
     )
 
 
@@ -180,7 +188,15 @@ def test_the_noise_of_pixels_is_not_that_of_their_latents(key, hparams):
         bin_width=1 / 256,
     )
     model = models.build(
-        "mlp", SHAPE, likelihood, z_dim=2, hidden_dim=8, hidden_layers=1
+        "mlp",
+        SHAPE,
+        likelihood,
+        z_dim=2,
+        hidden_dim=8,
+        hidden_layers=1,
+        gated=False,
+        init="lecun",
+        logvar_range=(),
     )
     of = Trained(model, model.init(key), hparams)
     images = np.repeat(IMAGES[:1], 2000, axis=0)

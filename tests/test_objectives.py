@@ -22,7 +22,15 @@ def setup(key, recon="gaussian", **likelihood):
     }
     likelihood = likelihoods.build(recon, **(fields | likelihood))
     model = models.build(
-        "mlp", SHAPE, likelihood, z_dim=2, hidden_dim=8, hidden_layers=1
+        "mlp",
+        SHAPE,
+        likelihood,
+        z_dim=2,
+        hidden_dim=8,
+        hidden_layers=1,
+        gated=False,
+        init="lecun",
+        logvar_range=(),
     )
     x = jax.random.uniform(jax.random.fold_in(key, 1), (5, *SHAPE))
     return model, jax.jit(model.init)(key), x

@@ -17,7 +17,15 @@ def setup(key, z_dim, shape=(8, 8, 1)):
         "bce", sigma=1.0, sigma_learnable=False, include_const=True, bin_width=1 / 256
     )
     model = models.build(
-        "mlp", shape, likelihood, z_dim=z_dim, hidden_dim=8, hidden_layers=1
+        "mlp",
+        shape,
+        likelihood,
+        z_dim=z_dim,
+        hidden_dim=8,
+        hidden_layers=1,
+        gated=False,
+        init="lecun",
+        logvar_range=(),
     )
     x = jnp.asarray(np.random.default_rng(0).uniform(size=(50, *shape)), jnp.float32)
     return model, model.init(key), x

@@ -24,7 +24,15 @@ def model(recon="bce", **changes):
     }
     likelihood = likelihoods.build(recon, **(fields | changes))
     return models.build(
-        "mlp", (4, 4, 1), likelihood, z_dim=2, hidden_dim=8, hidden_layers=1
+        "mlp",
+        (4, 4, 1),
+        likelihood,
+        z_dim=2,
+        hidden_dim=8,
+        hidden_layers=1,
+        gated=False,
+        init="lecun",
+        logvar_range=(),
     )
 
 
