@@ -228,8 +228,8 @@ def config_of_run(workdir: str | None) -> str:
 
 
 def available() -> str:
-    names = sorted(p.name for p in (ROOT / "configs").glob("*_*.py"))
-    return ", ".join(f"configs/{name}" for name in names if name[0] != "_")
+    paths = sorted((ROOT / "configs").rglob("*_*.py"))
+    return ", ".join(str(p.relative_to(ROOT)) for p in paths if p.name[0] != "_")
 
 
 if __name__ == "__main__":

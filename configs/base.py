@@ -38,6 +38,10 @@ def get_config() -> ConfigDict:
             z_dim=(20,),  # 1 or more; resprovae: *, of each stage's own latents
             hidden_dim=400,  # 1 or more: width of the dense hidden layers
             hidden_layers=2,  # 0 or more, on either side
+            gated=False,  # mlp, cnn: hidden layers times a sigmoid, instead of ReLU
+            init="lecun",  # mlp, cnn: lecun | he, both normal, of dense layers
+            # mlp, cnn: low, high, to which the posterior's log-variance is clipped
+            logvar_range=(),
             channels=(32, 64),  # cnn: one convolution of stride 2 for each, 1 or more
             # provae and resprovae, which double their resolution from stage to stage:
             start_res=4,  # 1 or more: pixels of the longer side
@@ -52,14 +56,24 @@ def get_config() -> ConfigDict:
     )
     config.loss = ConfigDict(
         dict(
-            recon="bce",  # bce | gaussian
+            # bce | continuous_bernoulli | gaussian | gaussian_per_pixel | laplace |
+            # discretized_logistic
+            recon="bce",
             kl="analytic",  # analytic | mc
             kl_samples=1,  # 1 or more draws for each image; mc only
             beta=1.0,  # 0 or more: weight of the KL in the loss
+            # 0 or more epochs over which beta rises from 0; then as many at its full
+            # height, if there are further cycles
+            warmup_epochs=0,
+            warmup_cycles=1,  # 1 or more: how often it rises
             reduction="sum",  # sum: nats per image | mean: nats per pixel value
-            sigma=1.0,  # above 0: of the Gaussian; where a learnable one starts
-            sigma_learnable=False,  # gaussian: one sigma, or one a stage, is learned
-            include_const=True,  # gaussian: whether the loss has 0.5 log(2 pi)
+            # above 0: of the Gaussian, or scale of the Laplace; where a learnable one,
+            # or one for each pixel, starts
+            sigma=1.0,
+            sigma_learnable=False,  # gaussian, laplace: one, or one a stage, is learned
+            sigma_floor=0.01,  # above 0; gaussian_per_pixel: no pixel's is below
+            # whether the loss has 0.5 log(2 pi) of a Gaussian, log 2 of a Laplace
+            include_const=True,
             stage_loss_scale="none",  # none | area: final pixels for each of a stage's
         )
     )
@@ -81,6 +95,9 @@ def get_config() -> ConfigDict:
             ),  # *; 0 leaves a stage out, not the last; (res)provae
             fadein_ratio=0.5,  # 0 to 1: part of a stage over which it is faded in
             fade="linear",  # linear | cosine
+            # may change; 0: never, else ends it after so many epochs in which the bound
+            # of the validation images has not become better
+            patience=0,
             max_minutes=0.0,  # may change; 0: no limit, else stop, saved, after so long
             max_bad_steps=10,  # may change; 1 or more non-finite steps in a row end it
             tensorboard=False,  # may change; writes RUN/tensorboard, needs tensorboardX

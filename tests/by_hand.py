@@ -32,7 +32,11 @@ compiled = functools.partial(
 def stages(name, shape, recon="bce", sigma_learnable=False, **changes):
     """One record for each stage."""
     likelihood = likelihoods.build(
-        recon, sigma=1.0, sigma_learnable=sigma_learnable, include_const=True
+        recon,
+        sigma=1.0,
+        sigma_learnable=sigma_learnable,
+        include_const=True,
+        bin_width=1 / 256,
     )
     sizes = SIZES | changes
     return [

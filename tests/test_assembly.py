@@ -29,3 +29,36 @@ def test_what_counts_is_the_state_with_both_of_adam_s_moments(monkeypatch):
         assembly.build(config, dataset)
     monkeypatch.setattr(assembly, "memory", lambda: 3 * 4 * 476 + 300)
     assembly.build(config, dataset)
+
+
+@pytest.mark.parametrize(
+    ("binarize", "dtype", "got"),
+    [("threshold", "uint8", "data.binarize=threshold"), ("none", "float32", "float32")],
+)
+def test_a_likelihood_of_8_bit_levels_is_refused_for_other_images(binarize, dtype, got):
+    config = digits_mlp.get_config()
+    config.loss.recon, config.data.binarize = "discretized_logistic", binarize
+    dataset = assembly.load_data(config)
+    images = dataset.train.images.astype(dtype)
+    dataset = dataset._replace(train=dataset.train._replace(images=images))
+    message = f"discretized_logistic: images must be of 8-bit levels, got {got}"
+    with pytest.raises(ValueError, match=message):
+        assembly.build(config, dataset)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("loss.warmup_epochs", 101, "must be at most the epochs of the run, 100, got"),
+        (
+            "train.patience",
+            3,
+            "needs validation images, so it must be 0 with none, got",
+        ),
+    ],
+)
+def test_a_wait_without_an_end_is_refused(field, value, message):
+    config = digits_mlp.get_config()
+    config.update_from_flattened_dict({field: value, "data.valid_size": 0})
+    with pytest.raises(ValueError, match=f"{field}: {message} {value}"):
+        assembly.build(config, assembly.load_data(config))

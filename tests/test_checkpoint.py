@@ -14,10 +14,22 @@ from vae_jax import checkpoint, files, likelihoods, models, objectives, train
 def initial():
     """A small state with every field that a state can have."""
     likelihood = likelihoods.build(
-        "gaussian", sigma=1.0, sigma_learnable=True, include_const=True
+        "gaussian",
+        sigma=1.0,
+        sigma_learnable=True,
+        include_const=True,
+        bin_width=1 / 256,
     )
     model = models.build(
-        "mlp", (4, 4, 1), likelihood, z_dim=2, hidden_dim=8, hidden_layers=1
+        "mlp",
+        (4, 4, 1),
+        likelihood,
+        z_dim=2,
+        hidden_dim=8,
+        hidden_layers=1,
+        gated=False,
+        init="lecun",
+        logvar_range=(),
     )
     objective, tx = objectives.elbo("analytic", 1), optax.scale_by_adam()
     return train.init_state(model, objective, tx, seed=0, use_ema=True)

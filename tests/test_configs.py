@@ -10,7 +10,8 @@ from configs import base, saved
 from vae_jax import settings
 
 FOLDER = pathlib.Path(base.__file__).parent
-NAMES = sorted(p.stem for p in FOLDER.glob("*_*.py") if p.stem != "__init__")
+PATHS = sorted(p for p in FOLDER.rglob("*_*.py") if p.stem != "__init__")
+NAMES = [".".join(p.relative_to(FOLDER).with_suffix("").parts) for p in PATHS]
 
 
 @pytest.mark.parametrize("name", [*NAMES, "base"])
@@ -21,8 +22,9 @@ def test_a_shipped_config_is_valid(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_config_says_how_to_run_it_and_names_its_runs_after_itself(name):
     module = importlib.import_module(f"configs.{name}")
-    assert f"python main.py --config=configs/{name}.py" in module.__doc__
-    assert module.get_config().exp_name == name
+    path = f"configs/{name.replace('.', '/')}.py"
+    assert f"python main.py --config={path}" in module.__doc__
+    assert module.get_config().exp_name == pathlib.Path(path).stem
 
 
 def test_a_saved_config_comes_back_with_its_types(tmp_path):

@@ -412,6 +412,29 @@ def test_without_validation_images_the_latest_is_the_best(tmp_path):
     assert result(tmp_path / "run")["epoch"] == 3
 
 
+def test_a_run_ends_when_its_patience_does_and_not_while_the_kl_warms_up(
+    tmp_path, capfd
+):
+    # A learning rate at which the bound gets worse, so that its first is its best.
+    worse = ["--config.optim.lr=0.3", "--config.train.epochs=9"]
+    patient = ["--config.train.patience=2", "--config.loss.warmup_epochs=3"]
+    args = [f"--workdir={tmp_path / 'run'}", *worse, *patient]
+    assert run("digits_mlp", *args) == 0
+    valid = [r["elbo"] for r in rows(tmp_path / "run") if r["split"] == "valid"]
+    best = 2 + int(np.argmax(valid[2:]))  # of the epochs at the full KL, from the third
+    found = result(tmp_path / "run")
+    assert len(valid) == best + 1 + 2 < 9
+    assert found["epoch"], found["trained_epochs"] == (best + 1, len(valid))
+    assert found["checkpoint"] == "best"
+    assert "ended by train.patience: no better bound on" in capfd.readouterr().out
+    assert run("digits_mlp", *args) == 0
+    assert "is finished" in capfd.readouterr().out
+    assert len(rows(tmp_path / "run")) == 2 * len(valid)
+    # With more patience it goes on.
+    assert run("digits_mlp", *args, "--config.train.patience=9") == 0
+    assert result(tmp_path / "run")["trained_epochs"] == 9
+
+
 def test_numbers_that_blow_up_end_the_run_with_what_happened(tmp_path, capfd):
     folder = tmp_path / "run"
     args = [f"--workdir={folder}", "--config.train.max_bad_steps=3"]
@@ -453,7 +476,7 @@ TINY = [
 
 
 @pytest.mark.parametrize(
-    ("name", "recon"), [("shapes_mlp", "gaussian"), ("shapes_cnn", "bce")]
+    ("name", "recon"), [("shapes_mlp", "gaussian_per_pixel"), ("shapes_cnn", "bce")]
 )
 def test_colour_goes_all_the_way(name, recon, tmp_path):
     args = [

@@ -17,10 +17,18 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (23, *SHAPE)).astype(np.uint8
 @pytest.fixture
 def model():
     likelihood = likelihoods.build(
-        "bce", sigma=1.0, sigma_learnable=False, include_const=True
+        "bce", sigma=1.0, sigma_learnable=False, include_const=True, bin_width=1 / 256
     )
     return models.build(
-        "mlp", SHAPE, likelihood, z_dim=2, hidden_dim=8, hidden_layers=1
+        "mlp",
+        SHAPE,
+        likelihood,
+        z_dim=2,
+        hidden_dim=8,
+        hidden_layers=1,
+        gated=False,
+        init="lecun",
+        logvar_range=(),
     )
 
 
@@ -92,8 +100,10 @@ def test_a_single_image_has_no_standard_error():
 @pytest.mark.parametrize(
     ("likelihood", "binary", "kind"),
     [
+        ("binary", True, "probability_mass"),
+        ("binary", False, "cross_entropy"),
         ("mass", True, "probability_mass"),
-        ("mass", False, "cross_entropy"),
+        ("mass", False, "probability_mass"),
         ("density", True, "density"),
         ("density", False, "density"),
     ],
@@ -171,10 +181,22 @@ def test_images_may_be_draws(model, key, hparams):
 
 def test_the_noise_of_pixels_is_not_that_of_their_latents(key, hparams):
     likelihood = likelihoods.build(
-        "gaussian", sigma=1.0, sigma_learnable=False, include_const=True
+        "gaussian",
+        sigma=1.0,
+        sigma_learnable=False,
+        include_const=True,
+        bin_width=1 / 256,
     )
     model = models.build(
-        "mlp", SHAPE, likelihood, z_dim=2, hidden_dim=8, hidden_layers=1
+        "mlp",
+        SHAPE,
+        likelihood,
+        z_dim=2,
+        hidden_dim=8,
+        hidden_layers=1,
+        gated=False,
+        init="lecun",
+        logvar_range=(),
     )
     of = Trained(model, model.init(key), hparams)
     images = np.repeat(IMAGES[:1], 2000, axis=0)

@@ -45,7 +45,11 @@ def linear_gaussian(shift=0.0, stretch=1.0):
         return Output(decode(params, (latents[0].z,), alpha), latents)
 
     likelihood = likelihoods.build(
-        "gaussian", sigma=SIGMA, sigma_learnable=True, include_const=True
+        "gaussian",
+        sigma=SIGMA,
+        sigma_learnable=True,
+        include_const=True,
+        bin_width=1 / 256,
     )
     return Model(
         image_shape=SHAPE,

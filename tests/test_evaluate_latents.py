@@ -19,10 +19,18 @@ SIZES = {"scale": "unit", "batch_size": 4}
 
 def mlp():
     likelihood = likelihoods.build(
-        "bce", sigma=1.0, sigma_learnable=False, include_const=True
+        "bce", sigma=1.0, sigma_learnable=False, include_const=True, bin_width=1 / 256
     )
     return models.build(
-        "mlp", SHAPE, likelihood, z_dim=3, hidden_dim=8, hidden_layers=1
+        "mlp",
+        SHAPE,
+        likelihood,
+        z_dim=3,
+        hidden_dim=8,
+        hidden_layers=1,
+        gated=False,
+        init="lecun",
+        logvar_range=(),
     )
 
 

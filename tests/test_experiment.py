@@ -87,11 +87,18 @@ def shown(found):
 
 
 def test_a_run_is_finished_once_it_was_evaluated_after_its_last_epoch(tmp_path):
-    assert experiment.finished(None, 3, shown) is None
-    assert experiment.finished(str(tmp_path), 3, shown) is None
+    assert experiment.finished(None, 3, 0, shown) is None
+    assert experiment.finished(str(tmp_path), 3, 0, shown) is None
     files.write_json(tmp_path / "eval.json", {"trained_epochs": 3, "elbo": -1})
-    assert experiment.finished(str(tmp_path), 3, shown) == "elbo -1"
-    assert experiment.finished(str(tmp_path), 4, shown) is None
+    assert experiment.finished(str(tmp_path), 3, 0, shown) == "elbo -1"
+    assert experiment.finished(str(tmp_path), 4, 0, shown) is None
+
+
+def test_a_run_is_finished_too_once_its_patience_was_spent(tmp_path):
+    found = {"trained_epochs": 3, "epochs_since_best": 2, "elbo": -1}
+    files.write_json(tmp_path / "eval.json", found)
+    ended = {p: experiment.finished(str(tmp_path), 9, p, shown) for p in (0, 1, 2, 3)}
+    assert ended == {0: None, 1: "elbo -1", 2: "elbo -1", 3: None}
 
 
 @pytest.mark.parametrize(
@@ -100,7 +107,7 @@ def test_a_run_is_finished_once_it_was_evaluated_after_its_last_epoch(tmp_path):
 )
 def test_a_damaged_evaluation_is_moved_aside_and_made_again(tmp_path, content, caplog):
     (tmp_path / "eval.json").write_bytes(content)
-    assert experiment.finished(str(tmp_path), 3, shown) is None
+    assert experiment.finished(str(tmp_path), 3, 0, shown) is None
     assert [path.name for path in tmp_path.iterdir()] == ["eval_damaged.json"]
     assert (tmp_path / "eval_damaged.json").read_bytes() == content
     assert "eval.json: damaged: " in caplog.text

@@ -1,27 +1,27 @@
 """Likelihoods: what is learned, what is reported, what is drawn."""
 
+import functools
 import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
-from vae_jax import likelihoods
+from vae_jax import likelihoods, settings
 
 TARGET = jnp.full((2, 3, 3, 1), 0.25)
 PIXELS = jnp.full((2, 3, 3, 1), 0.5)
 
 
-def gaussian(**changes):
+def built(name, **changes):
     fields = {"sigma": 1.0, "sigma_learnable": False, "include_const": True}
-    return likelihoods.build("gaussian", **(fields | changes))
+    return likelihoods.build(name, bin_width=1 / 256, **(fields | changes))
 
 
-def bernoulli():
-    return likelihoods.build(
-        "bce", sigma=1.0, sigma_learnable=False, include_const=True
-    )
+gaussian = functools.partial(built, "gaussian")
+bernoulli = functools.partial(built, "bce")
 
 
 def test_a_fixed_sigma_is_read_from_the_hparams(hparams):
@@ -79,20 +79,82 @@ def test_the_mean_of_bernoulli_pixels_is_a_probability_and_of_gaussian_ones_itse
     np.testing.assert_array_equal(gaussian().mean(logits), logits)
 
 
+@pytest.mark.parametrize("learnable", [True, False])
 @pytest.mark.parametrize("name", likelihoods.NAMES)
-def test_samples_have_the_mean_that_the_likelihood_states(name, key, hparams):
-    likelihood = bernoulli() if name == "bce" else gaussian()
-    pixels = jnp.full((1, 100, 100, 1), 0.4)
-    drawn = likelihood.sample(key, {}, hparams, pixels)
-    standard_error = drawn.std() / 100  # of 10,000 pixels
-    assert abs(drawn.mean() - likelihood.mean(pixels).mean()) < 4 * standard_error
-    if name == "bce":
-        assert set(np.unique(drawn)) == {0.0, 1.0}
-    else:
-        # The spread of 10,000 draws is known to 1/sqrt(20,000), 0.7 %: four times that.
-        np.testing.assert_allclose(drawn.std(), 1.0, rtol=0.028)
+def test_draws_are_distributed_as_the_nll_says_and_have_the_stated_mean(
+    name, learnable, key, hparams
+):
+    likelihood = built(name, sigma=0.3, sigma_learnable=learnable)
+    hparams = hparams._replace(sigma=jnp.float32(0.3))
+    # Two outputs a pixel, where there are two: the second is the log of a scale, so
+    # small that the tails of a logistic, which clipping moves, hold next to nothing.
+    outputs = jnp.array([0.7, -4.0])[: likelihood.channels_per_pixel]
+    pixels = jnp.broadcast_to(outputs, (1, 100, 100, len(outputs)))
+    drawn = np.asarray(likelihood.sample(key, likelihood.init(), hparams, pixels))
+
+    grid = {
+        "binary": np.array([0.0, 1.0]),
+        "mass": (np.arange(256) + 0.5) / 256,
+        "density": np.arange(-6, 8, 1e-4) + 0.5e-4,  # middles of cells
+    }[likelihood.kind]
+    if name == "continuous_bernoulli":
+        grid = grid[(grid > 0) & (grid < 1)]
+    x = jnp.asarray(grid, jnp.float32).reshape(-1, 1, 1, 1)
+    of_grid = jnp.broadcast_to(outputs, (*x.shape[:3], len(outputs)))
+    nll = likelihood.nll(likelihood.init(), hparams, of_grid, x, 1.0)
+    shares = np.exp(-np.asarray(nll, np.float64))
+    shares *= 1e-4 if likelihood.kind == "density" else 1.0
+    np.testing.assert_allclose(shares.sum(), 1.0, rtol=1e-4)  # of the grid
+
+    # Kolmogorov's statistic of 10,000 draws is above 1.95 / 100 once in 1000 seeds.
+    found = np.searchsorted(np.sort(drawn.ravel()), grid + 1e-6, side="right") / 1e4
+    assert abs(found - shares.cumsum()).max() < 0.0195
+    standard_error = drawn.std() / 100
+    stated = float(likelihood.mean(pixels).mean())
+    assert abs(drawn.mean() - stated) < 4 * standard_error
+    if likelihood.kind != "density":
+        assert np.isin(drawn, np.float32(grid)).all()
+
+
+def test_the_sigma_of_a_pixel_starts_at_the_given_one_and_never_is_below_its_floor(
+    hparams,
+):
+    hparams = hparams._replace(sigma=jnp.float32(0.5), sigma_floor=jnp.float32(0.01))
+    likelihood = built("gaussian_per_pixel")
+
+    def sigma(raw):
+        # At the mean itself the NLL of one value is log sigma + log(2 pi) / 2.
+        pixels = jnp.array([0.3, raw]).reshape(1, 1, 1, 2)
+        target = jnp.full((1, 1, 1, 1), 0.3)
+        nll = likelihood.nll({}, hparams, pixels, target, 1.0)[0]
+        return math.exp(nll - 0.5 * math.log(2 * math.pi))
+
+    # softplus(x) exceeds x by log(1 + exp(-x)), and exp(x) is 0.5 / 0.01 here.
+    assert sigma(0.0) == pytest.approx(0.5 * (1 + 0.01 / 0.5), rel=1e-5)
+    assert sigma(-100.0) == pytest.approx(0.01, rel=1e-5)
+    assert sigma(2.0) > sigma(0.0)
+
+
+def test_a_discretized_logistic_keeps_its_mean_and_scale_within_bounds(hparams):
+    likelihood = built("discretized_logistic")
+    ends = jnp.array([-1e4, 1e4]).reshape(2, 1, 1, 1)
+    pixels = jnp.concatenate([ends, ends], axis=-1)
+    np.testing.assert_allclose(likelihood.mean(pixels).ravel(), [1 / 512, 511 / 512])
+    target = jnp.full((2, 1, 1, 1), 0.5)
+    nll = likelihood.nll({}, hparams, pixels, target, 1.0)
+    # Scales exp(-4.5) and 1: shares by scipy's logistic distribution.
+    edges = [0.5 + 1 / 512, 0.5 - 1 / 512]
+    low = stats.logistic.logpdf(0.5, 1 / 512, math.exp(-4.5)) - math.log(256)
+    high = math.log(-np.diff(stats.logistic.cdf(edges, 511 / 512))[0])
+    # The density at the middle is that of a bin of a third of the scale to 0.5 %.
+    np.testing.assert_allclose(nll, [-low, -high], rtol=5e-3)
+
+
+def test_every_likelihood_can_be_asked_for_in_a_config():
+    assert settings.LIKELIHOODS == likelihoods.NAMES
 
 
 def test_an_unknown_likelihood_lists_the_known_ones():
-    with pytest.raises(ValueError, match="must be one of bce, gaussian, got 'mse'"):
-        likelihoods.build("mse", sigma=1.0, sigma_learnable=False, include_const=True)
+    known = "must be one of bce, .*, discretized_logistic, got 'mse'"
+    with pytest.raises(ValueError, match=known):
+        built("mse")

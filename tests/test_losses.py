@@ -116,7 +116,106 @@ def test_gradient_through_the_optimal_sigma_is_that_of_the_log_error():
     )
 
 
-@pytest.mark.parametrize("loss", ["bernoulli", "gaussian"])
+LOGITS = [-1e4, -30.0, -0.6, -0.5, -0.4, -1e-4, 0.0, 1e-4, 0.4, 0.5, 0.6, 30.0, 1e4]
+
+
+def continuous_bernoulli(logit):
+    """Log of the constant and the mean, in float64: numpy, no series, no branches."""
+    if not logit:
+        return math.log(2.0), 0.5
+    size = np.longdouble(abs(logit))
+    log_constant = np.log(size) - np.log(np.tanh(size / 2))
+    mean = -1 / np.expm1(-size) - 1 / size
+    return float(log_constant), float(mean if logit > 0 else 1 - mean)
+
+
+@pytest.mark.parametrize("logit", LOGITS)
+@pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
+def test_continuous_bernoulli_nll_and_its_gradient_are_right_at_every_logit(
+    logit, target
+):
+    def total(logits):
+        return losses.continuous_bernoulli_nll(logits, jnp.full((1, 1), target)).sum()
+
+    value, grad = jax.value_and_grad(total)(jnp.full((1, 1), logit))
+    log_constant, mean = continuous_bernoulli(logit)
+    expected = np.logaddexp(0, logit) - logit * target - log_constant
+    np.testing.assert_allclose(value, expected, rtol=1e-6, atol=1e-6)  # float32
+    # An exponential family: the gradient is the mean minus the target. Rounding of
+    # 1 / l - 1 / (exp(l) - 1) where both are about 2.
+    np.testing.assert_allclose(grad[0, 0], mean - target, atol=1e-6)
+
+
+@pytest.mark.parametrize("logit", [-20.0, -0.3, 0.0, 3.0])
+def test_a_continuous_bernoulli_integrates_to_one(logit):
+    grid = (jnp.arange(100_000) + 0.5) / 100_000  # the middles of cells
+    given = jnp.full_like(grid, logit)[:, None]
+    density = jnp.exp(-losses.continuous_bernoulli_nll(given, grid[:, None]))
+    np.testing.assert_allclose(density.mean(), 1.0, rtol=1e-5)  # float32
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_laplace_nll_agrees_with_scipy(shared):
+    mean, targets = random(4, 3, 2), random(4, 3, 2)
+    log_scale = jnp.float32(-0.7) if shared else random(4, 3, 2)
+    scale = np.exp(np.asarray(log_scale, np.float64))
+    expected = -stats.laplace.logpdf(targets, mean, scale).sum(axis=(1, 2))
+    nll = losses.laplace_nll(mean, log_scale, targets)
+    np.testing.assert_allclose(nll, expected, rtol=1e-5)  # float32
+    less = losses.laplace_nll(mean, log_scale, targets, include_const=False)
+    np.testing.assert_allclose(nll - less, 6 * math.log(2.0), rtol=1e-5)
+
+
+LEVELS = {"unit": (jnp.arange(256) / 255, 1 / 255)}
+LEVELS["centred"] = ((jnp.arange(256) + 0.5) / 256, 1 / 256)
+
+
+@pytest.mark.parametrize("scale", LEVELS)
+@pytest.mark.parametrize("mean", [1 / 512, 0.4, 1.3])
+@pytest.mark.parametrize("log_scale", [-4.5, -2.0, 0.0])
+def test_discretized_logistic_gives_each_level_its_share_and_all_of_them_one(
+    scale, mean, log_scale
+):
+    levels, width = LEVELS[scale]
+    nll = losses.discretized_logistic_nll(
+        jnp.full((256, 1), mean), jnp.float32(log_scale), levels[:, None], width
+    )
+    np.testing.assert_allclose(jnp.exp(-nll).sum(), 1.0, rtol=1e-5)  # float32
+    edges = np.asarray(levels, np.float64)[1:] - width / 2
+    below = stats.logistic.cdf(edges, mean, math.exp(log_scale))
+    shares = np.diff(np.concatenate([[0.0], below, [1.0]]))
+    seen = shares > 1e-9  # the reference subtracts numbers near one in the others
+    np.testing.assert_allclose(jnp.exp(-nll)[seen], shares[seen], rtol=1e-4)
+
+
+@pytest.mark.parametrize("target", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("mean", [-5.0, 0.5, 6.0])
+def test_discretized_logistic_and_its_gradient_are_finite_far_out_in_the_tails(
+    target, mean
+):
+    def total(mean, log_scale):
+        one = jnp.full((1, 1), target)
+        return losses.discretized_logistic_nll(mean, log_scale, one, 1 / 255).sum()
+
+    given = jnp.full((1, 1), mean), jnp.full((1, 1), -4.5)
+    value, grads = jax.value_and_grad(total, (0, 1))(*given)
+    assert np.isfinite([value, *(g.item() for g in grads)]).all()
+    # In a tail the log-density is -|target - mean| / scale, and so is the share's.
+    if abs(target - mean) > 1 and not (target == 0 > mean or target == 1 < mean):
+        slope = np.sign(mean - target) * math.exp(4.5)
+        np.testing.assert_allclose(grads[0].item(), slope, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        losses.bernoulli_nll,
+        losses.continuous_bernoulli_nll,
+        lambda a, b, w: losses.gaussian_nll(a, jnp.float32(0.3), b, w),
+        lambda a, b, w: losses.laplace_nll(a, 0.1 * a, b, w),
+        lambda a, b, w: losses.discretized_logistic_nll(a, 0.1 * a, b, 1 / 255, w),
+    ],
+)
 def test_weights_count_each_value_that_often(loss):
     mean, targets = random(3, 4, 4, 1), jnp.abs(random(3, 4, 4, 1)) % 1.0
     weights = np.zeros((1, 4, 4, 1), np.float32)
@@ -124,9 +223,7 @@ def test_weights_count_each_value_that_often(loss):
 
     def nll(rows, weights):
         a, b = mean[:, rows], targets[:, rows]
-        if loss == "bernoulli":
-            return losses.bernoulli_nll(a, b, weights)
-        return losses.gaussian_nll(a, jnp.float32(0.3), b, weights)
+        return loss(a, b, weights)
 
     everything = slice(None)
     np.testing.assert_allclose(
@@ -248,6 +345,18 @@ def test_bits_per_dim_of_a_density_count_the_width_of_a_grey_level():
         (
             lambda a, b: losses.gaussian_nll(a, b, a),
             r"gaussian_nll: .* mean \(2, 3\), log_sigma \(2, 1\)",
+        ),
+        (
+            lambda a, b: losses.continuous_bernoulli_nll(a, b),
+            r"bernoulli_nll: .* targets \(2, 1\)",
+        ),
+        (
+            lambda a, b: losses.laplace_nll(a, b, a),
+            r"laplace_nll: .* mean \(2, 3\), log_scale \(2, 1\)",
+        ),
+        (
+            lambda a, b: losses.discretized_logistic_nll(a, a, b, 1 / 255),
+            r"discretized_logistic_nll: .* targets \(2, 1\)",
         ),
         (
             lambda a, b: losses.kl_analytic(a, b),

@@ -130,7 +130,7 @@ def test_a_mistake_in_a_config_file_is_said_in_a_line(tmp_path, line, message, c
         ),
         ("data.name=cifar", "data.name: must be one of mnist, digits, freyfaces, "),
         ("data.batch_size=0", "data.batch_size: must be a tuple of one or more whole"),
-        ("loss.recon=mse", "loss.recon: must be one of bce, gaussian, got 'mse'"),
+        ("loss.recon=mse", "loss.recon: must be one of bce, continuous_bernoulli, "),
         ("loss.kl=exact", "loss.kl: must be one of analytic, mc, got 'exact'"),
         ("loss.reduction=none", "loss.reduction: must be one of sum, mean"),
         (

@@ -22,6 +22,9 @@ SIZES = {
     "z_dim": 3,
     "hidden_dim": 16,
     "hidden_layers": 1,
+    "gated": False,
+    "init": "lecun",
+    "logvar_range": (),
     "channels": (4, 6),
     "base_ch": 4,
     "min_ch": 2,
@@ -36,7 +39,7 @@ SIZES = {
 def record(name, shape=(8, 8, 1), stage=-1, **changes):
     """A model, or the stage of one that grows: of three, and by default the last."""
     likelihood = likelihoods.build(
-        "bce", sigma=1.0, sigma_learnable=False, include_const=True
+        "bce", sigma=1.0, sigma_learnable=False, include_const=True, bin_width=1 / 256
     )
     final_res = next(res for res in (4, 8, 16, 32) if res >= max(shape[:2]))
     sizes = SIZES | {"start_res": final_res // 4, "final_res": final_res} | changes
@@ -184,6 +187,46 @@ def test_hidden_layers_of_the_mlp_add_one_dense_layer_on_each_side(key):
     encoder = (64 * 16 + 16) + (16 * 16 + 16) + 2 * (16 * 3 + 3)
     decoder = (3 * 16 + 16) + (16 * 16 + 16) + (16 * 64 + 64)
     assert two == encoder + decoder
+
+
+def test_a_gated_layer_is_a_linear_one_times_the_sigmoid_of_another(key):
+    model = build("mlp", gated=True)
+    params = jax.tree.map(lambda leaf: leaf + 0.1, model.init(key))
+    x = jax.random.uniform(key, (2, 8, 8, 1))
+    own = params["net"]["encoder"]
+
+    def dense(layer, h):
+        return np.asarray(h) @ np.asarray(layer["kernel"]) + np.asarray(layer["bias"])
+
+    hidden, flat = own["hidden"], x.reshape(2, -1)
+    gate = 1 / (1 + np.exp(-dense(hidden["gate_0"], flat)))
+    expected = dense(own["heads"]["mean"], dense(hidden["Dense_0"], flat) * gate)
+    found = model.encode(params, x, None, 1.0)[0].posterior.mean
+    np.testing.assert_allclose(found, expected, rtol=1e-5)  # float32
+    # Twice the layer of 64 x 16, and of 3 x 16, that there is without gates.
+    more = count(params) - count(build("mlp").init(key))
+    assert more == (64 * 16 + 16) + (3 * 16 + 16)
+
+
+def test_he_initialisation_has_twice_the_variance_of_lecun_s(key):
+    kernels = [
+        build("mlp", (28, 20, 1), hidden_dim=400, init=init).init(key)["net"]["encoder"]
+        for init in ("he", "lecun")
+    ]
+    he, lecun = (of["hidden"]["Dense_0"]["kernel"].var() for of in kernels)
+    # 2 / n and 1 / n for n = 560 inputs. The variance of 224,000 draws is known to
+    # sqrt(2 / 224,000), 0.3 %: four times that.
+    np.testing.assert_allclose(he, 2 / 560, rtol=0.012)
+    np.testing.assert_allclose(lecun, 1 / 560, rtol=0.012)
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn"])
+def test_the_log_variance_stays_in_its_range(name, key):
+    model = build(name, logvar_range=(-1.0, 0.5))
+    params = jax.tree.map(lambda leaf: 20 * leaf, model.init(key))
+    x = jax.random.uniform(key, (16, 8, 8, 1))
+    logvar = model.encode(params, x, None, 1.0)[0].posterior.logvar
+    assert (logvar.min(), logvar.max()) == (-1.0, 0.5)
 
 
 def test_the_original_mlp_has_its_number_of_parameters(key):

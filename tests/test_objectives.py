@@ -14,10 +14,23 @@ SHAPE = (4, 3, 1)
 
 
 def setup(key, recon="gaussian", **likelihood):
-    fields = {"sigma": 1.0, "sigma_learnable": False, "include_const": True}
+    fields = {
+        "sigma": 1.0,
+        "sigma_learnable": False,
+        "include_const": True,
+        "bin_width": 1 / 256,
+    }
     likelihood = likelihoods.build(recon, **(fields | likelihood))
     model = models.build(
-        "mlp", SHAPE, likelihood, z_dim=2, hidden_dim=8, hidden_layers=1
+        "mlp",
+        SHAPE,
+        likelihood,
+        z_dim=2,
+        hidden_dim=8,
+        hidden_layers=1,
+        gated=False,
+        init="lecun",
+        logvar_range=(),
     )
     x = jax.random.uniform(jax.random.fold_in(key, 1), (5, *SHAPE))
     return model, jax.jit(model.init)(key), x

@@ -14,10 +14,18 @@ ROWS = [{"epoch": 1, "split": "train", "elbo": -3.0, "recon": 2.0, "kl": 1.0}]
 
 def setup(key, z_dim, shape=(8, 8, 1)):
     likelihood = likelihoods.build(
-        "bce", sigma=1.0, sigma_learnable=False, include_const=True
+        "bce", sigma=1.0, sigma_learnable=False, include_const=True, bin_width=1 / 256
     )
     model = models.build(
-        "mlp", shape, likelihood, z_dim=z_dim, hidden_dim=8, hidden_layers=1
+        "mlp",
+        shape,
+        likelihood,
+        z_dim=z_dim,
+        hidden_dim=8,
+        hidden_layers=1,
+        gated=False,
+        init="lecun",
+        logvar_range=(),
     )
     x = jnp.asarray(np.random.default_rng(0).uniform(size=(50, *shape)), jnp.float32)
     return model, model.init(key), x

@@ -16,10 +16,23 @@ BINARY = np.tile(np.uint8([0, 255]), 16).reshape(2, 4, 4, 1)
 
 
 def model(recon="bce", **changes):
-    fields = {"sigma": 0.5, "sigma_learnable": False, "include_const": True}
+    fields = {
+        "sigma": 0.5,
+        "sigma_learnable": False,
+        "include_const": True,
+        "bin_width": 1 / 256,
+    }
     likelihood = likelihoods.build(recon, **(fields | changes))
     return models.build(
-        "mlp", (4, 4, 1), likelihood, z_dim=2, hidden_dim=8, hidden_layers=1
+        "mlp",
+        (4, 4, 1),
+        likelihood,
+        z_dim=2,
+        hidden_dim=8,
+        hidden_layers=1,
+        gated=False,
+        init="lecun",
+        logvar_range=(),
     )
 
 

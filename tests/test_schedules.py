@@ -33,3 +33,26 @@ def test_the_cosine_schedule_ends_at_zero_after_its_warmup(hparams):
 def test_an_unknown_schedule_lists_the_known_ones():
     with pytest.raises(ValueError, match="one of constant, cosine, got 'linear'"):
         schedules.make_schedule("linear", 0, 1)
+
+
+def test_beta_rises_in_equal_steps_and_stays(hparams):
+    plain = schedules.make_schedule("cosine", 2, 100)
+    warm = schedules.warming(plain, 4, 1)
+    hparams = hparams._replace(beta=jnp.float32(3.0))
+    steps = range(12)
+    betas = [float(warm(hparams, jnp.int32(step)).beta) for step in steps]
+    np.testing.assert_allclose(betas, [0.75, 1.5, 2.25, *[3.0] * 9], rtol=1e-6)
+    for step in steps:
+        assert warm(hparams, step)._replace(beta=hparams.beta) == plain(hparams, step)
+
+
+def test_beta_rises_again_in_every_cycle_and_stays_after_the_last(hparams):
+    plain = schedules.make_schedule("constant", 0, 100)
+    warm = schedules.warming(plain, 2, 3)
+    betas = [float(warm(hparams, step).beta) for step in range(16)]
+    np.testing.assert_allclose(betas, [0.5, 1, 1, 1] * 3 + [1] * 4)
+
+
+def test_without_a_warmup_beta_is_what_it_is(hparams):
+    plain = schedules.make_schedule("constant", 0, 100)
+    assert schedules.warming(plain, 0, 1)(hparams, 0).beta == hparams.beta

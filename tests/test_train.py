@@ -21,6 +21,9 @@ SIZES = {
     "z_dim": 2,
     "hidden_dim": 8,
     "hidden_layers": 1,
+    "gated": False,
+    "init": "lecun",
+    "logvar_range": (),
     "channels": (4, 6),
     "start_res": 4,
     "final_res": 8,
@@ -47,7 +50,11 @@ class Setup:
         **fields,
     ):
         likelihood = likelihoods.build(
-            "bce", sigma=1.0, sigma_learnable=False, include_const=True
+            "bce",
+            sigma=1.0,
+            sigma_learnable=False,
+            include_const=True,
+            bin_width=1 / 256,
         )
         stage = models.num_stages(name, SHAPE, **SIZES) - 1
         self.model = models.build(name, SHAPE, likelihood, stage, **SIZES)

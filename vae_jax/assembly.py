@@ -19,6 +19,7 @@ from vae_jax import (
     likelihoods,
     models,
     objectives,
+    pixels,
     schedules,
     train,
 )
@@ -79,6 +80,14 @@ class Job(NamedTuple):
         """That of the step which comes when ``step`` are done."""
         return self.phases[growth.stage_at(self.plan, step).index]
 
+    def epochs_since_best(self, state: train.TrainState) -> int:
+        """For how long no bound has been better; 0 before the first that counts."""
+        step, best = int(state.step), int(state.best_step)
+        if not best:
+            return 0
+        stage = self.phase_of(best).stage
+        return stage.epochs_done(step) - stage.epochs_done(best)
+
     def phase_of(self, step: int) -> Phase:
         """That of the last of ``step`` steps."""
         return self.phases[growth.stage_of(self.plan, step).index]
@@ -117,11 +126,13 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
     Raises:
         ValueError: if the config does not fit the data, or parts of it each other.
     """
+    _check_levels(config, dataset)
     likelihood = likelihoods.build(
         config.loss.recon,
         sigma=config.loss.sigma,
         sigma_learnable=config.loss.sigma_learnable,
         include_const=config.loss.include_const,
+        bin_width=pixels.BIN_WIDTHS[config.data.scale],
     )
     sizes = {
         **config.model,
@@ -129,6 +140,7 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         "stage_loss_scale": config.loss.stage_loss_scale,
     }
     num_stages = models.num_stages(**sizes)
+    _check_patience(config, dataset)
     plan = growth.plan(
         len(dataset.train.images),
         num_stages,
@@ -136,6 +148,7 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         batch_sizes=config.data.batch_size,
         fadein_ratio=config.train.fadein_ratio,
     )
+    _check_warmup(config, sum(stage.epochs for stage in plan))
     objective = objectives.elbo(config.loss.kl, config.loss.kl_samples)
     rates = growth.per_stage("optim.lr", config.optim.lr, num_stages)
     stages = [
@@ -156,6 +169,37 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
     )
     _check_memory(job)
     return job
+
+
+def _check_patience(config: ConfigDict, dataset: data.Dataset) -> None:
+    """Refuses to wait for a better bound on no images."""
+    if config.train.patience and not len(dataset.valid.images):
+        raise ValueError(
+            "train.patience: needs validation images, so it must be 0 with none, got "
+            f"{config.train.patience} and data.valid_size={config.data.valid_size}"
+        )
+
+
+def _check_warmup(config: ConfigDict, epochs: int) -> None:
+    """Refuses a KL that would never have its full weight."""
+    if config.loss.warmup_epochs > epochs:
+        raise ValueError(
+            f"loss.warmup_epochs: must be at most the epochs of the run, {epochs}, got "
+            f"{config.loss.warmup_epochs}"
+        )
+
+
+def _check_levels(config: ConfigDict, dataset: data.Dataset) -> None:
+    """Refuses a likelihood of 8-bit levels for images that have others."""
+    if config.loss.recon != "discretized_logistic":
+        return
+    dtype, made_of = dataset.train.images.dtype, config.data.binarize
+    if dtype != np.uint8 or made_of != "none":
+        found = f"data.binarize={made_of}" if made_of != "none" else f"{dtype} ones"
+        raise ValueError(
+            "loss.recon=discretized_logistic: images must be of 8-bit levels, got "
+            f"{found}; try --config.loss.recon=gaussian or bce"
+        )
 
 
 def _check_memory(job: Job) -> None:
@@ -183,13 +227,12 @@ def build_phase(
     config: ConfigDict, plan: growth.Plan, model: Model, objective: Objective, lr: float
 ) -> Phase:
     stage = plan[model.stage]
-    schedule = schedules.growing(
-        schedules.make_schedule(
-            config.optim.schedule, config.optim.warmup_steps, plan[-1].end_step
-        ),
-        stage,
-        config.train.fade,
+    schedule = schedules.make_schedule(
+        config.optim.schedule, config.optim.warmup_steps, plan[-1].end_step
     )
+    warmup = growth.steps_until(plan, config.loss.warmup_epochs)
+    schedule = schedules.warming(schedule, warmup, config.loss.warmup_cycles)
+    schedule = schedules.growing(schedule, stage, config.train.fade)
     attempt = train.make_attempt(
         model,
         objective,
@@ -244,6 +287,7 @@ def hparams(config: ConfigDict, lr: float) -> Hparams:
         lr=lr,
         beta=config.loss.beta,
         sigma=config.loss.sigma,
+        sigma_floor=config.loss.sigma_floor,
         alpha=1.0,
         clip_norm=config.optim.clip_norm or np.inf,
         ema_decay=config.optim.ema,

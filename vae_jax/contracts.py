@@ -43,6 +43,7 @@ class Hparams(NamedTuple):
     lr: Float[Array, ""]
     beta: Float[Array, ""]  # weight of the KL in the loss
     sigma: Float[Array, ""]  # of a Gaussian likelihood that does not learn it
+    sigma_floor: Float[Array, ""]  # of a sigma for each pixel
     alpha: Float[Array, ""]  # share of the newest stage; 1 for models that do not grow
     clip_norm: Float[Array, ""]  # infinity: no clipping
     ema_decay: Float[Array, ""]
@@ -56,7 +57,7 @@ class Likelihood(NamedTuple):
     learns for itself, such as a global sigma.
     """
 
-    kind: str  # "mass" or "density": what ``nll`` measures on data of its own domain
+    kind: str  # "binary", "mass" (of 8-bit levels) or "density": what ``nll`` is of
     channels_per_pixel: int  # decoder outputs for each colour channel
     init: Callable[[], Params]
     # (params, hparams, pixels, target, weight) -> [B], nats, every constant included
@@ -67,6 +68,7 @@ class Likelihood(NamedTuple):
     mean: Callable[[Float[Array, "B H W P"]], Float[Array, "B H W C"]]
     # (key, params, hparams, pixels) -> a draw of x
     sample: Callable[..., Float[Array, "B H W C"]]
+    scale_name: str = ""  # of the one scale of all pixels in tables, if there is one
 
 
 class Model(NamedTuple):

@@ -159,15 +159,19 @@ def _new_folder(exp_name: str) -> pathlib.Path:
 
 
 def finished(
-    workdir: str | None, epochs: int, table: Callable[[dict[str, Any]], str]
+    workdir: str | None,
+    epochs: int,
+    patience: int,
+    table: Callable[[dict[str, Any]], str],
 ) -> str | None:
-    """The evaluation of a run that has trained for so many epochs, if this is one.
+    """The evaluation of a run that has come to its end, if this is one.
 
     A damaged one is moved aside: it can be made again.
 
     Args:
         workdir: of the run.
-        epochs: for which it shall have trained.
+        epochs: for which it shall have trained,
+        patience: unless it had no better bound for so many; 0: whatever the bounds.
         table: shows an evaluation.
     """
     path = pathlib.Path(workdir or "", "eval.json")
@@ -176,6 +180,7 @@ def finished(
     try:
         found = files.read_json(path, dict)
         shown, done = table(found), found["trained_epochs"] >= epochs
+        done = done or 0 < patience <= found.get("epochs_since_best", 0)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         _move_aside(path, f"damaged: {type(error).__name__}: {error}"[:200])
         return None

@@ -111,6 +111,13 @@ def steps_per_epoch(num_images: int, batch_size: int) -> int:
     return num_images // batch_size
 
 
+def steps_until(stages: Plan, epoch: int) -> int:
+    """How many steps the first epochs of a run take; at most those of all of them."""
+    return sum(
+        s.steps_per_epoch * min(max(epoch - s.first_epoch, 0), s.epochs) for s in stages
+    )
+
+
 def stage_at(stages: Plan, step: int) -> Stage:
     """The stage of the step that comes when ``step`` are done; at the end, the last."""
     return next((s for s in stages if step < s.end_step), stages[-1])

@@ -75,15 +75,14 @@ def _bits(bound, model, images, scale, kind) -> evaluate.Estimate | None:
 
 
 def sigma(model: Model, params: Params, hparams: Hparams) -> dict[str, Any]:
-    """The Gaussian's standard deviation as a number of the table, if there is one."""
-    if model.likelihood.kind != "density":
+    """The one scale of all pixels as a number of the table, if there is one."""
+    name = model.likelihood.scale_name
+    if not name:
         return {}
     log_sigma = model.likelihood_params(params).get("log_sigma")
     value = hparams.sigma if log_sigma is None else np.exp(log_sigma)
     how = "fixed" if log_sigma is None else "learned"
-    return {
-        "sigma": {"value": float(value), "unit": "pixel values of 0 to 1", "how": how}
-    }
+    return {name: {"value": float(value), "unit": "pixel values of 0 to 1", "how": how}}
 
 
 def latents(groups: tuple[evaluate.Posteriors, ...]) -> dict[str, Any]:

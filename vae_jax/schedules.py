@@ -1,5 +1,6 @@
-"""What changes from step to step: the learning rate, and the share of a new stage."""
+"""What changes from step to step: the learning rate, beta, a new stage's share."""
 
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
@@ -36,6 +37,31 @@ def make_schedule(kind: str, warmup_steps: int, total_steps: int) -> Schedule:
 
     def at_step(hparams: Hparams, step: Int[Array, ""] | int) -> Hparams:
         return hparams._replace(lr=hparams.lr * factor(step))
+
+    return at_step
+
+
+def warming(schedule: Schedule, warmup_steps: int, cycles: int) -> Schedule:
+    """The same schedule with a beta that rises linearly to its own, once or more often.
+
+    A cycle is a rise and as many steps at the full beta; after the last it stays there.
+
+    Args:
+        schedule: of everything else.
+        warmup_steps: of one rise, whose last step has the full beta; 0: none.
+        cycles: how often it rises, 1 or more.
+
+    Source:
+        Bowman et al. 2016 (arXiv:1511.06349), section 3.1; Fu et al. 2019
+        (arXiv:1903.10145), section 4, for cycles.
+    """
+    if not warmup_steps:
+        return schedule
+
+    def at_step(hparams: Hparams, step: Int[Array, ""] | int) -> Hparams:
+        risen = jnp.minimum((step % (2 * warmup_steps) + 1) / warmup_steps, 1.0)
+        share = jnp.where(step < 2 * warmup_steps * cycles, risen, 1.0)
+        return schedule(hparams, step)._replace(beta=hparams.beta * share)
 
     return at_step
 

@@ -11,6 +11,14 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 DATA = ("mnist", "digits", "freyfaces", "shapes", "npz", "idx", "folder")
+LIKELIHOODS = (
+    "bce",
+    "continuous_bernoulli",
+    "gaussian",
+    "gaussian_per_pixel",
+    "laplace",
+    "discretized_logistic",
+)
 RESIZED = ("folder", "shapes", "tfds:")  # data sets that can be had in any size
 # Far beyond what makes sense, and far below where XLA ends the process without a word.
 WIDEST = 2**20  # of vectors
@@ -98,6 +106,15 @@ SIZE = Rule(
     lambda v: isinstance(v, tuple) and len(v) in (0, 2) and all(map(_is_side, v)),
     f"empty, or a height and a width of at least 1 and below {LARGEST}",
 )
+RANGE = Rule(
+    lambda v: (
+        isinstance(v, tuple)
+        and len(v) in (0, 2)
+        and all(isinstance(one, float) or _is_int(one) for one in v)
+        and (not v or -100 <= v[0] < v[1] <= 100)
+    ),
+    "empty, or two numbers from -100 to 100, the lower one first",
+)
 SHARE = Rule(whole(-1).allows, "a whole number of at least 0, or -1 for a tenth")
 PART = Rule(lambda v: real(0.0).allows(v) and v <= 1, "a number from 0 to 1")
 EPOCHS = whole_numbers(0)
@@ -134,6 +151,9 @@ RULES = {
     "model.z_dim": whole_numbers(1, WIDEST),
     "model.hidden_dim": whole(1, WIDEST),
     "model.hidden_layers": whole(0, 100),
+    "model.gated": SWITCH,
+    "model.init": one_of("lecun", "he"),
+    "model.logvar_range": RANGE,
     "model.channels": whole_numbers(1, WIDEST),
     "model.start_res": whole(1, LARGEST),
     "model.final_res": whole(1, LARGEST),
@@ -143,13 +163,16 @@ RULES = {
     "model.group_norm": SWITCH,
     "model.detach_residual": SWITCH,
     "model.independent_stages": SWITCH,
-    "loss.recon": one_of("bce", "gaussian"),
+    "loss.recon": one_of(*LIKELIHOODS),
     "loss.kl": one_of("analytic", "mc"),
     "loss.kl_samples": whole(1, WIDEST),
     "loss.beta": real(0.0),
+    "loss.warmup_epochs": whole(0),
+    "loss.warmup_cycles": whole(1),
     "loss.reduction": one_of("sum", "mean"),
     "loss.sigma": real(0.0, above=True),
     "loss.sigma_learnable": SWITCH,
+    "loss.sigma_floor": real(0.0, above=True),
     "loss.include_const": SWITCH,
     "loss.stage_loss_scale": one_of("none", "area"),
     "optim.lr": POSITIVES,
@@ -162,6 +185,7 @@ RULES = {
     "train.epochs_per_stage": EPOCHS,
     "train.fadein_ratio": PART,
     "train.fade": one_of("linear", "cosine"),
+    "train.patience": whole(0),
     "train.max_minutes": real(0.0),
     "train.max_bad_steps": whole(1),
     "train.tensorboard": SWITCH,
@@ -188,6 +212,7 @@ MAY_CHANGE = {
     "data.dir",
     "data.path",
     "train.epochs",
+    "train.patience",
     "train.max_minutes",
     "train.max_bad_steps",
     "train.tensorboard",

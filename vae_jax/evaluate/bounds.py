@@ -44,7 +44,8 @@ def bound_kind(likelihood_kind: str, binary: bool) -> str:
     """
     if likelihood_kind == "density":
         return "density"
-    return "probability_mass" if binary else "cross_entropy"
+    grey = likelihood_kind == "binary" and not binary
+    return "cross_entropy" if grey else "probability_mass"
 
 
 def bits_per_dim(

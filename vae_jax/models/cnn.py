@@ -19,14 +19,17 @@ class Encoder(nn.Module):
     channels: tuple[int, ...]
     hidden_dim: int
     hidden_layers: int
+    style: plain.Style
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Normal:
         for features in self.channels:
             x = nn.relu(Conv(features, KERNEL, stride=2)(x))
         h = x.reshape(x.shape[0], -1)
-        h = plain.Hidden(self.hidden_dim, self.hidden_layers, name="hidden")(h)
-        return plain.Heads(self.z_dim, name="heads")(h)
+        h = plain.Hidden(
+            self.hidden_dim, self.hidden_layers, self.style, name="hidden"
+        )(h)
+        return self.style.heads(self.z_dim)(h)
 
 
 class Decoder(nn.Module):
@@ -36,13 +39,16 @@ class Decoder(nn.Module):
     channels: tuple[int, ...]
     hidden_dim: int
     hidden_layers: int
+    style: plain.Style
 
     @nn.compact
     def __call__(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W P"]:
         *sizes, base = halvings(self.pixels_shape[:2], len(self.channels))
         base_shape = (*base, self.channels[-1])
-        h = plain.Hidden(self.hidden_dim, self.hidden_layers, name="hidden")(z)
-        h = nn.relu(nn.Dense(math.prod(base_shape), name="base")(h))
+        h = plain.Hidden(
+            self.hidden_dim, self.hidden_layers, self.style, name="hidden"
+        )(z)
+        h = nn.relu(self.style.dense(math.prod(base_shape), "base")(h))
         h = h.reshape(-1, *base_shape)
         outputs = (self.pixels_shape[2], *self.channels[:-1])
         for level in reversed(range(len(sizes))):
@@ -70,15 +76,20 @@ def build(
     channels: tuple[int, ...],
     hidden_dim: int,
     hidden_layers: int,
+    gated: bool,
+    init: str,
+    logvar_range: tuple[float, ...],
     **_: object,
 ) -> Model:
     """Channels (32, 64) and no hidden layer is the original system's CNN."""
     (z_dim,) = plain.z_dims(z_dim)
     height, width, colours = image_shape
     pixels_shape = (height, width, colours * likelihood.channels_per_pixel)
+    sizes = channels, hidden_dim, hidden_layers
+    style = plain.Style(gated, init, logvar_range)
     return plain.build(
-        Encoder(z_dim, channels, hidden_dim, hidden_layers),
-        Decoder(pixels_shape, channels, hidden_dim, hidden_layers),
+        Encoder(z_dim, *sizes, style),
+        Decoder(pixels_shape, *sizes, style),
         image_shape,
         z_dim,
         likelihood,

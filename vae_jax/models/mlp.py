@@ -15,12 +15,15 @@ class Encoder(nn.Module):
     z_dim: int
     hidden_dim: int
     hidden_layers: int
+    style: plain.Style
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Normal:
         h = x.reshape(x.shape[0], -1)
-        h = plain.Hidden(self.hidden_dim, self.hidden_layers, name="hidden")(h)
-        return plain.Heads(self.z_dim, name="heads")(h)
+        h = plain.Hidden(
+            self.hidden_dim, self.hidden_layers, self.style, name="hidden"
+        )(h)
+        return self.style.heads(self.z_dim)(h)
 
 
 class Decoder(nn.Module):
@@ -29,11 +32,14 @@ class Decoder(nn.Module):
     pixels_shape: tuple[int, int, int]
     hidden_dim: int
     hidden_layers: int
+    style: plain.Style
 
     @nn.compact
     def __call__(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W P"]:
-        h = plain.Hidden(self.hidden_dim, self.hidden_layers, name="hidden")(z)
-        pixels = nn.Dense(math.prod(self.pixels_shape), name="pixels")(h)
+        h = plain.Hidden(
+            self.hidden_dim, self.hidden_layers, self.style, name="hidden"
+        )(z)
+        pixels = self.style.dense(math.prod(self.pixels_shape), "pixels")(h)
         return pixels.reshape(-1, *self.pixels_shape)
 
 
@@ -44,15 +50,19 @@ def build(
     z_dim: int | tuple[int, ...],
     hidden_dim: int,
     hidden_layers: int,
+    gated: bool,
+    init: str,
+    logvar_range: tuple[float, ...],
     **_: object,
 ) -> Model:
     """Two hidden layers of 400 and 20 latents is the original system's MLP."""
     (z_dim,) = plain.z_dims(z_dim)
     height, width, colours = image_shape
     pixels_shape = (height, width, colours * likelihood.channels_per_pixel)
+    sizes = hidden_dim, hidden_layers, plain.Style(gated, init, logvar_range)
     return plain.build(
-        Encoder(z_dim, hidden_dim, hidden_layers),
-        Decoder(pixels_shape, hidden_dim, hidden_layers),
+        Encoder(z_dim, *sizes),
+        Decoder(pixels_shape, *sizes),
         image_shape,
         z_dim,
         likelihood,

@@ -1,5 +1,8 @@
 """A VAE with one group of latents and a standard normal prior."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -8,30 +11,61 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from vae_jax import sampling
 from vae_jax.contracts import Latent, Likelihood, Model, Normal, Output
 
+LECUN = nn.initializers.lecun_normal()
+INITS = {"lecun": LECUN, "he": nn.initializers.he_normal()}
+
+
+class Style(NamedTuple):
+    """How the dense layers of a model are made: fields of the ``model`` section."""
+
+    gated: bool
+    init: str  # a key of ``INITS``
+    logvar_range: tuple[float, ...]
+
+    def dense(self, features: int, name: str | None = None) -> nn.Dense:
+        return nn.Dense(features, kernel_init=INITS[self.init], name=name)
+
+    def heads(self, z_dim: int) -> nn.Module:
+        return Heads(z_dim, INITS[self.init], self.logvar_range, name="heads")
+
 
 class Heads(nn.Module):
     """Features to the posterior: one dense layer for the mean, one for the logvar."""
 
     z_dim: int
+    kernel_init: Callable[..., Array] = LECUN
+    logvar_range: tuple[float, ...] = ()
 
     @nn.compact
     def __call__(self, features: Float[Array, "B F"]) -> Normal:
+        def dense(name):
+            return nn.Dense(self.z_dim, kernel_init=self.kernel_init, name=name)
+
+        mean, logvar = dense("mean")(features), dense("logvar")(features)
         return Normal(
-            nn.Dense(self.z_dim, name="mean")(features),
-            nn.Dense(self.z_dim, name="logvar")(features),
+            mean, jnp.clip(logvar, *self.logvar_range) if self.logvar_range else logvar
         )
 
 
 class Hidden(nn.Module):
-    """Dense layers of equal width, each followed by a ReLU."""
+    """Dense layers of equal width, each followed by a ReLU, or times a sigmoid gate.
+
+    Source:
+        Dauphin et al. 2017 (arXiv:1612.08083), equation 1, for the gates.
+    """
 
     width: int
     depth: int
+    style: Style
 
     @nn.compact
     def __call__(self, h: Float[Array, "B F"]) -> Float[Array, "B G"]:
-        for _ in range(self.depth):
-            h = nn.relu(nn.Dense(self.width)(h))
+        for index in range(self.depth):
+            value = self.style.dense(self.width, f"Dense_{index}")(h)
+            if self.style.gated:
+                h = value * nn.sigmoid(self.style.dense(self.width, f"gate_{index}")(h))
+            else:
+                h = nn.relu(value)
         return h
 
 

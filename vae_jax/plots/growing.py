@@ -58,6 +58,7 @@ def residuals(folder: pathlib.Path, subject, groups, key: jax.Array) -> None:
     seen, _ = model.observe(x[:NUM_SHOWN])
     rows, names = [np.asarray(seen)], ["original"]
     for stage, (new, whole) in enumerate(zip(added, sums, strict=True)):
+        new = new[..., : model.image_shape[-1]]  # locations, where there are scales too
         largest = max(float(abs(new).max()), 1e-6)
         rows += [np.asarray(0.5 + 0.5 * new / largest), _mean(model, whole)]
         names += [f"stage {stage} adds", f"up to stage {stage}"]

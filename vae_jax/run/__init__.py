@@ -92,7 +92,9 @@ def run_training(config, workdir, log, command, **_) -> None:
     with foreseen():
         experiment.check_folder(workdir, plain)
         epochs = assembly.total_epochs(config)
-        found = experiment.finished(workdir, epochs, report.table)
+        found = experiment.finished(
+            workdir, epochs, config.train.patience, report.table
+        )
         if workdir:
             lock.check_free(pathlib.Path(workdir))  # before the data are loaded
         if config.train.tensorboard:

@@ -22,6 +22,8 @@ FEW_STEPS = 300  # of a run: Adam's own averages reach over a thousand
 NOTHING = 1.0  # nats to gain in a stage, before any KL is paid
 MOST_MEMORY = 0.8  # of what the device has
 
+UNBOUNDED = ("gaussian", "gaussian_per_pixel", "laplace")
+
 BAD, COSTLY, NOTED = range(3)
 
 
@@ -67,11 +69,12 @@ def of_images(config: ConfigDict, facts: Facts) -> Iterator[Finding]:
             "a cross-entropy and no likelihood: no bits/dim; "
             "try --config.loss.recon=gaussian --config.loss.sigma_learnable=True",
         )
-    elif config.loss.recon == "gaussian" and facts.grey <= BLACK_AND_WHITE:
+    elif config.loss.recon in UNBOUNDED and facts.grey <= BLACK_AND_WHITE:
         yield Finding(
             COSTLY,
-            f"loss.recon=gaussian: {1 - facts.grey:.1%} of the values are black or "
-            "white, on which a density has no bound; try --config.loss.recon=bce",
+            f"loss.recon={config.loss.recon}: {1 - facts.grey:.1%} of the values are "
+            "black or white, on which a density has no bound; "
+            "try --config.loss.recon=bce",
         )
     if facts.flat_images:
         yield Finding(
@@ -85,6 +88,8 @@ def of_latents(
     config: ConfigDict, job: assembly.Job, stages: Sequence[Stage]
 ) -> Iterator[Finding]:
     """Whether they are worth their KL, and the sigma that decides it."""
+    if not stages:  # of a likelihood without a theory
+        return
     last = stages[-1]
     for stage in stages[:-1]:
         if stage.ceiling < NOTHING:

@@ -13,6 +13,13 @@ from vae_jax.run import advice, costs, forecast
 from vae_jax.run.forecast import Facts, Stage
 
 LOGGER = experiment.LOGGER
+DOMAINS = {
+    "continuous_bernoulli": "a density on 0 to 1",
+    "gaussian": "outputs of any value",
+    "gaussian_per_pixel": "outputs of any value, each with a sigma",
+    "laplace": "outputs of any value",
+    "discretized_logistic": "8-bit levels, a likelihood",
+}
 SHOWN = 6  # directions of the spectrum
 
 
@@ -53,8 +60,8 @@ def about_data(config: ConfigDict, job: assembly.Job, facts: Facts) -> str:
 
 
 def _domain(config: ConfigDict, facts: Facts) -> str:
-    if config.loss.recon == "gaussian":
-        return "gaussian: outputs of any value"
+    if config.loss.recon != "bce":
+        return f"{config.loss.recon}: {DOMAINS[config.loss.recon]}"
     kind = "a cross-entropy, as values are grey" if facts.grey else "a likelihood"
     return f"bce: outputs of 0 to 1, {kind}"
 
@@ -74,6 +81,8 @@ def _batches(job: assembly.Job, num: int) -> list[str]:
 
 
 def about_latents(config: ConfigDict, stages: Sequence[Stage], num: int) -> str:
+    if not stages:
+        return f"latents: no forecast of what they can gain with {config.loss.recon}"
     theory = "bounds on" if config.loss.recon == "bce" else "the linear theory of"
     head = f"latents: what they can gain, by {theory} {config.loss.recon} VAEs"
     head += f", {num:,} images"

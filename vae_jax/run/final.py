@@ -38,6 +38,7 @@ def finish(
         full: measure also what takes longer.
     """
     _, job, folder, _ = session
+    since_best = job.epochs_since_best(state)
     trained_epochs = job.phase_of(int(state.step)).stage.epochs_done(int(state.step))
     state, which = chosen(session, state, stage)
     step = int(state.step)
@@ -49,6 +50,7 @@ def finish(
         "step": step,
         "epoch": phase.stage.epochs_done(step),
         "trained_epochs": trained_epochs,
+        "epochs_since_best": since_best,
         **phase.place_at(step),
         "parameters": train.count(of.params),
         "data": report.source(job.dataset),

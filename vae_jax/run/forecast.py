@@ -12,6 +12,7 @@ from vae_jax import assembly, data, pixels, spectrum
 from vae_jax.assembly import Phase
 from vae_jax.run import measures
 
+OF_THEORY = ("bce", "gaussian")  # likelihoods for which spectrum.py has bounds
 MOST_IMAGES = 5_000
 FEWER_IMAGES = 2_000  # of more values than that, whose spectrum would take long
 MOST_NUMBERS = 2**25  # 256 MiB of float64
@@ -76,7 +77,9 @@ def facts(images: np.ndarray, scale: str) -> Facts:
 
 
 def stages(config: ConfigDict, job: assembly.Job, images: np.ndarray) -> list[Stage]:
-    """The forecast of every stage that is trained at all."""
+    """The forecast of every stage that is trained at all; of ``OF_THEORY`` alone."""
+    if config.loss.recon not in OF_THEORY:
+        return []
     x = pixels.to_float(jax.device_put(images), config.data.scale)
     return [_stage(config, job, phase, x) for phase in job.phases if phase.stage.epochs]
 

@@ -37,7 +37,7 @@ def fit(session: Session) -> TrainState:
         pacing.pace(**config.checkpoint, max_minutes=config.train.max_minutes) as pace,
         progress.shown(images_done(total), images_done(done)) as show,
     ):
-        while done < total:
+        while done < total and not out_of_patience(session, state):
             phase = job.phase_at(done)
             start = phase.stage.epoch_at(done)[1]
             if done == phase.stage.first_step:
@@ -123,9 +123,28 @@ def end_epoch(session: Session, state: TrainState, pace: pacing.Pace) -> TrainSt
     LOGGER.info("%s", progress.epoch_line(label(session, step), rows))
     with dispensable():
         picture_epoch(session, phase, params, step)
-    # Bounds of other stages, or of a mixture of two, are no rivals of the final one.
+    # Bounds of other stages, of a mixture of two, or trained for with less of the KL,
+    # are no rivals of the final one.
+    now = phase.schedule(phase.hparams, step - 1)
     is_final = phase is job.phases[-1] and where["alpha"] == 1.0
+    is_final = is_final and now.beta == phase.hparams.beta
     return train.with_best(state, elbo) if is_final else state
+
+
+def out_of_patience(session: Session, state: TrainState) -> bool:
+    """Whether the bound has not become better for ``train.patience`` epochs."""
+    since, patience = (
+        session.job.epochs_since_best(state),
+        session.config.train.patience,
+    )
+    if not 0 < patience <= since:
+        return False
+    LOGGER.info(
+        "ended by train.patience: no better bound on the validation images for %s "
+        "epochs",
+        since,
+    )
+    return True
 
 
 def picture_epoch(session: Session, phase: Phase, params, step: int) -> None:
