@@ -1,5 +1,6 @@
 """What a data set is, and the one check that every source passes."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,8 @@ from jaxtyping import Int32
 
 from vae_jax.data.mapped import Images, Mapped
 
-MAX_BYTES = 8 * 10**9  # of all images together; they are held in memory
+MAX_BYTES = 8 * 10**9  # of all images together, where they are held in memory
+TO_FILES = "for more, python -m vae_jax.data.shard writes files for data.name=npy"
 
 
 class Split(NamedTuple):
@@ -36,6 +38,14 @@ class Raw(NamedTuple):
     test: Split | None = None  # None: some of ``train`` are to be held out
     valid: Split | None = None  # None: the last of ``train`` are taken
     factors: tuple[str, ...] = ()
+
+
+class Examples(NamedTuple):
+    """A part of a data set that is read one image after the other."""
+
+    count: int
+    labelled: bool
+    each: Iterator[tuple[np.ndarray, int]]  # uint8 [H, W, C], and the label or 0
 
 
 class Wanted(NamedTuple):
@@ -84,7 +94,7 @@ def check_memory(what: str, num_bytes: int, advice: str) -> None:
     if num_bytes > MAX_BYTES:
         raise ValueError(
             f"{what}: images must take at most {MAX_BYTES / 1e9:g} GB of memory, got "
-            f"{num_bytes / 1e9:.3g} GB; {advice} makes them smaller"
+            f"{num_bytes / 1e9:.3g} GB; {advice}"
         )
 
 

@@ -41,7 +41,9 @@ class Mapped:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int | slice | np.ndarray) -> np.ndarray:
+    def __getitem__(self, index: int | slice | np.ndarray | tuple) -> np.ndarray:
+        if isinstance(index, tuple):
+            raise TypeError(f"images: must be indexed by one number, got {index}")
         rows = np.asarray(self.rows[index])
         images = np.empty((rows.size, *self.shape[1:]), self.dtype)
         places = self._read(rows.ravel(), images)

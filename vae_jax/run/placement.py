@@ -64,7 +64,7 @@ class Streamed:
         images: data.Images,
         plan: growth.Plan,
         rows: Rows,
-        chunk_bytes: int = CHUNK_BYTES,
+        chunk_bytes: int,
     ):
         self._images, self._plan, self._rows = images, plan, rows
         self._chunk_bytes = chunk_bytes
@@ -136,7 +136,7 @@ def place(
     if placement == "auto":
         placement = suited(images, None if in_place else limit)
     if placement == "stream":
-        return Streamed(images, plan, rows)
+        return Streamed(images, plan, rows, CHUNK_BYTES)
     if limit is not None and images.nbytes > limit:
         raise ValueError(
             "data.placement: must be auto or stream for images of "
