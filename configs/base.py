@@ -16,10 +16,10 @@ def get_config() -> ConfigDict:
 
     config.data = ConfigDict(
         dict(
-            # mnist | digits | freyfaces | shapes | npz | idx | folder | tfds:NAME
+            # mnist | digits | freyfaces | shapes | npz | npy | idx | folder | tfds:NAME
             name="mnist",
             dir="",  # may change; folder with the files; empty: $VAE_JAX_DATA_DIR
-            path="",  # may change; npz, folder, idx: your own images
+            path="",  # may change; npz, npy, folder, idx: your own images
             image_size=(),  # height, width; empty: as they are
             channels=0,  # 1 | 3; 0: as they are. Both: folder, shapes and tfds only
             num_images=10_000,  # 2 or more; shapes: how many are drawn
@@ -30,6 +30,8 @@ def get_config() -> ConfigDict:
             binarize="none",  # none | threshold | static | dynamic (for every batch)
             scale="unit",  # unit: v / 255 | centred: (v + 0.5) / 256
             batch_size=(128,),  # *; 1 or more, at most the number of training images
+            # auto: what is too large for the device is streamed to it | device | stream
+            placement="auto",  # may change
         )
     )
     config.model = ConfigDict(

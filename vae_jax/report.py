@@ -15,7 +15,7 @@ BOUNDS = {
 }
 
 
-def bound_kind(model: Model, images: np.ndarray) -> str:
+def bound_kind(model: Model, images: data.Images) -> str:
     """What the ELBO bounds: see ``evaluate.bound_kind``.
 
     Before its last stage, a model sees averages over pixels, which are grey.
@@ -30,7 +30,7 @@ def sees_whole_images(model: Model) -> bool:
 
 
 def evaluation(
-    terms: dict[str, np.ndarray], model: Model, images: np.ndarray, scale: str, kl: str
+    terms: dict[str, np.ndarray], model: Model, images: data.Images, scale: str, kl: str
 ) -> dict[str, Any]:
     """The numbers of one split from the terms of its images.
 
@@ -110,7 +110,7 @@ def kl_per_dimension(groups: tuple[evaluate.Posteriors, ...]) -> dict[str, Any]:
 def importance(
     found: evaluate.Importance,
     model: Model,
-    images: np.ndarray,
+    images: data.Images,
     scale: str,
     samples: int,
 ) -> dict[str, Any]:
@@ -165,10 +165,10 @@ def parts_of_kl(found: evaluate.Decomposition, first_of_many: bool) -> dict[str,
     }
 
 
-def is_binary(images: np.ndarray) -> bool:
+def is_binary(images: data.Images) -> bool:
     """Whether every pixel is black or white."""
     white = 255 if images.dtype == np.uint8 else 1
-    return bool(((images == 0) | (images == white)).all())
+    return all(((b == 0) | (b == white)).all() for b in data.blocks(images))
 
 
 def table(found: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-DATA = ("mnist", "digits", "freyfaces", "shapes", "npz", "idx", "folder")
+DATA = ("mnist", "digits", "freyfaces", "shapes", "npz", "npy", "idx", "folder")
 LIKELIHOODS = (
     "bce",
     "continuous_bernoulli",
@@ -147,6 +147,7 @@ RULES = {
     "data.binarize": one_of("none", "threshold", "static", "dynamic"),
     "data.scale": one_of("unit", "centred"),
     "data.batch_size": whole_numbers(1),
+    "data.placement": one_of("auto", "device", "stream"),
     "model.name": one_of("mlp", "cnn", "provae", "resprovae"),
     "model.z_dim": whole_numbers(1, WIDEST),
     "model.hidden_dim": whole(1, WIDEST),
@@ -211,6 +212,7 @@ MAY_CHANGE = {
     "exp_name",
     "data.dir",
     "data.path",
+    "data.placement",
     "train.epochs",
     "train.patience",
     "train.max_minutes",

@@ -1,17 +1,21 @@
 """What a data set is, and the one check that every source passes."""
 
-import hashlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int32
 
-MAX_BYTES = 8 * 10**9  # of all images together; they are held in memory
+from vae_jax.data.mapped import Images, Mapped
+
+MAX_BYTES = 8 * 10**9  # of all images together, where they are held in memory
+TO_FILES = "for more, python -m vae_jax.data.shard writes files for data.name=npy"
 
 
 class Split(NamedTuple):
     """Images of one part of a data set, and their labels where there are any."""
 
-    images: np.ndarray  # uint8, or float32 in [0, 1]; [N, H, W, C]
+    images: Images  # uint8, or float32 in [0, 1]; [N, H, W, C]
     labels: np.ndarray | None  # int32 [N], or [N, F]: one column for each factor
 
 
@@ -36,6 +40,14 @@ class Raw(NamedTuple):
     factors: tuple[str, ...] = ()
 
 
+class Examples(NamedTuple):
+    """A part of a data set that is read one image after the other."""
+
+    count: int
+    labelled: bool
+    each: Iterator[tuple[np.ndarray, int]]  # uint8 [H, W, C], and the label or 0
+
+
 class Wanted(NamedTuple):
     """What a source can be asked for. Each heeds what it needs."""
 
@@ -48,17 +60,29 @@ class Wanted(NamedTuple):
 
 
 def rows_of(split: Split, rows: slice | np.ndarray) -> Split:
-    """Some of a split's images, with their labels."""
-    labels = None if split.labels is None else split.labels[rows]
-    return Split(split.images[rows], labels)
+    """Some of a split's images, with their labels. Of files, nothing is read."""
+    images, labels = split
+    labels = None if labels is None else labels[rows]
+    some = images.only(rows) if isinstance(images, Mapped) else images[rows]
+    return Split(some, labels)
 
 
-def digest(split: Split) -> str:
-    """sha256, in hex, of the images with their type and shape."""
-    images = np.ascontiguousarray(split.images)
-    content = hashlib.sha256(f"{images.dtype} {images.shape}".encode())
-    content.update(images.reshape(-1).view(np.uint8))
-    return content.hexdigest()
+def whole_labels(what: str, labels: np.ndarray, count: int) -> Int32[np.ndarray, " N"]:
+    """The labels of ``count`` images as ``Split`` has them.
+
+    Raises:
+        TypeError: if they are no whole numbers.
+        ValueError: if they are not one for each image, or too large.
+    """
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"{what} must be whole numbers, got {labels.dtype}")
+    if labels.shape != (count,):
+        raise ValueError(
+            f"{what} must be one for each of {count} images, got shape {labels.shape}"
+        )
+    if (labels != labels.astype(np.int32)).any():
+        raise ValueError(f"{what} must fit into 32 bits")
+    return labels.astype(np.int32)
 
 
 def check_memory(what: str, num_bytes: int, advice: str) -> None:
@@ -70,7 +94,7 @@ def check_memory(what: str, num_bytes: int, advice: str) -> None:
     if num_bytes > MAX_BYTES:
         raise ValueError(
             f"{what}: images must take at most {MAX_BYTES / 1e9:g} GB of memory, got "
-            f"{num_bytes / 1e9:.3g} GB; {advice} makes them smaller"
+            f"{num_bytes / 1e9:.3g} GB; {advice}"
         )
 
 

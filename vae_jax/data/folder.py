@@ -5,22 +5,24 @@ are its parts; without ``train/`` all images are for training. The folders right
 part, if there are at least two and all of its images lie in them, are classes.
 """
 
+import collections
 import logging
 import os
 import pathlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import UInt8
 
 from vae_jax.data import counting, decoded, decoding
-from vae_jax.data.dataset import Raw, Split, Wanted, check_memory
+from vae_jax.data.dataset import TO_FILES, Examples, Raw, Split, Wanted, check_memory
 
 log = logging.getLogger("vae_jax")
 
 PARTS = ("train", "valid", "test")
 SUFFIXES = (".png", ".jpg", ".jpeg")
+AHEAD = 32  # images that are decoded before they are asked for
 
 Names = dict[str, list[str]]  # by part: paths relative to the folder, in order
 
@@ -46,6 +48,28 @@ def load(wanted: Wanted) -> Raw:
     labels = _labels(parts)
     splits = {part: Split(images[part], labels[part]) for part in parts}
     return Raw(f"files in {root}", **splits)
+
+
+def examples(wanted: Wanted) -> dict[str, Examples]:
+    """The images of ``load`` for one who takes them one by one. Nothing is cached.
+
+    Raises:
+        ValueError: as ``load`` does, some only when an image is asked for.
+        FileNotFoundError: if the folder is not there.
+    """
+    root = _root(wanted.path)
+    parts = _parts(root)
+    labels = _labels(parts)
+
+    def one_by_one(part: str, names: list[str]) -> Iterator[tuple[np.ndarray, int]]:
+        numbers = np.zeros(len(names)) if labels[part] is None else labels[part]
+        images = _images(root, names, wanted.image_size, wanted.channels)
+        return zip(images, map(int, numbers), strict=True)
+
+    return {
+        part: Examples(len(names), labels[part] is not None, one_by_one(part, names))
+        for part, names in parts.items()
+    }
 
 
 def _root(path: str | None) -> pathlib.Path:
@@ -104,6 +128,25 @@ def _decode(
     image_size: tuple[int, int] | None,
     channels: int,
 ) -> UInt8[np.ndarray, "N H W C"]:
+    images = None
+    decoded_ones = _images(root, names, image_size, channels)
+    for row, image in enumerate(counting.counted("folder", decoded_ones, len(names))):
+        if images is None:
+            advice = f"--config.data.image_size=H,W makes them smaller; {TO_FILES}"
+            check_memory(str(root), len(names) * image.size, advice)
+            images = np.empty((len(names), *image.shape), np.uint8)
+        images[row] = image
+    return images
+
+
+def _images(
+    root: pathlib.Path,
+    names: list[str],
+    image_size: tuple[int, int] | None,
+    channels: int,
+) -> Iterator[UInt8[np.ndarray, "H W C"]]:
+    """The images one by one, all of one shape; a few are in memory."""
+
     def read(name: str) -> np.ndarray:
         try:
             if not os.path.isfile(root / name):  # a pipe would be waited for
@@ -113,21 +156,21 @@ def _decode(
             raise ValueError(f"{root / name}: {error}") from error
 
     first = read(names[0])
-    advice = "--config.data.image_size=H,W"
-    check_memory(str(root), len(names) * first.size, advice)
-    images = np.empty((len(names), *first.shape), np.uint8)
-
-    def fill(row: int) -> None:
-        image = read(names[row])
-        _check_alike(root, (names[0], first.shape), (names[row], image.shape))
-        images[row] = image
-
-    # Pillow decodes outside of Python's lock. Straight into place: held once.
+    yield first
+    # Pillow decodes outside of Python's lock.
     with ThreadPoolExecutor() as pool:
-        filled = pool.map(fill, range(len(names)))
-        for _ in counting.counted("folder", filled, len(names)):
-            pass
-    return images
+        coming: collections.deque = collections.deque()
+        for name in names[1:]:
+            coming.append((name, pool.submit(read, name)))
+            if len(coming) == AHEAD:
+                yield _alike(root, (names[0], first), *coming.popleft())
+        while coming:
+            yield _alike(root, (names[0], first), *coming.popleft())
+
+
+def _alike(root: pathlib.Path, one: tuple[str, np.ndarray], name: str, other: Future):
+    _check_alike(root, (one[0], one[1].shape), (name, other.result().shape))
+    return other.result()
 
 
 def _check_alike(

@@ -12,6 +12,7 @@ from vae_jax.data import (
     freyfaces,
     mnist,
     own_idx,
+    own_npy,
     own_npz,
     shapes,
     tfds_source,
@@ -26,6 +27,7 @@ LOADERS = {
     "freyfaces": lambda wanted: freyfaces.load(wanted.directory),
     "shapes": shapes.load,
     "npz": lambda wanted: own_npz.load(wanted.path),
+    "npy": lambda wanted: own_npy.load(wanted.path),
     "idx": lambda wanted: own_idx.load(wanted.path),
     "folder": folder.load,
 }
@@ -84,6 +86,11 @@ def _check_arguments(
     if binarize not in BINARIZE:
         choices = ", ".join(BINARIZE)
         raise ValueError(f"data.binarize: must be one of {choices}, got {binarize!r}")
+    if name == "npy" and binarize != "none":
+        raise ValueError(
+            f"data.binarize: must be none for data.name=npy, got {binarize!r}; store "
+            "the images as 0 and 255, or use an npz file if they fit into memory"
+        )
     numbers = {"valid_size": valid_size, "test_size": test_size, "limit": limit}
     for field, value in numbers.items():
         if value < 0 and not (value == TENTH and field != "limit"):

@@ -1,12 +1,14 @@
 """Arrays in ``.npz`` files, read without trust and written without half-files."""
 
 import contextlib
+import io
 import os
 import pathlib
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -95,17 +97,27 @@ def _member(archive: zipfile.ZipFile, name: str, max_bytes: int | None) -> np.nd
     info = archive.getinfo(name)
     _check_size(archive, info, max_bytes)
     with archive.open(info) as stream:
-        version = np.lib.format.read_magic(stream)
-        if version not in HEADERS:
-            raise ValueError(f"format {version} in {name}")
-        shape, fortran_order, dtype = HEADERS[version](stream)
-        if dtype.hasobject:
-            raise ValueError(f"Python objects in {name}")
-        if min(shape, default=0) < 0:  # reshape would make something of it
-            raise ValueError(f"the shape {shape} in {name}")
+        shape, fortran_order, dtype = header(stream, name)
         # np.load allocates what the header says; this takes only what is there.
         data = streams.read_up_to(stream, info.file_size - stream.tell())
     return data.view(dtype).reshape(shape, order="F" if fortran_order else "C")
+
+
+def header(stream: io.BufferedIOBase, name: str) -> tuple[tuple[int, ...], bool, Any]:
+    """Shape, whether it is in Fortran's order, and dtype of the array in an npy stream.
+
+    Raises:
+        ValueError: if there is none, or one of Python objects. ``name`` says of what.
+    """
+    version = np.lib.format.read_magic(stream)
+    if version not in HEADERS:
+        raise ValueError(f"format {version} in {name}")
+    shape, fortran_order, dtype = HEADERS[version](stream)
+    if dtype.hasobject:
+        raise ValueError(f"Python objects in {name}")
+    if min(shape, default=0) < 0:  # reshape would make something of it
+        raise ValueError(f"the shape {shape} in {name}")
+    return shape, fortran_order, dtype
 
 
 def _check_size(

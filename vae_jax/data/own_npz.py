@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from vae_jax.data import npz
-from vae_jax.data.dataset import Raw, Split, rows_of
+from vae_jax.data.dataset import Raw, Split, rows_of, whole_labels
 
 PARTS = ("train", "valid", "test")
 LAYOUTS = (
@@ -59,18 +59,7 @@ def _split(
     if labels_key not in names:
         return Split(images, None)
     labels = npz.read(file, (labels_key,))[labels_key]
-    if labels.dtype.kind not in "iu":
-        raise TypeError(
-            f"{file}: {labels_key} must be whole numbers, got {labels.dtype}"
-        )
-    if labels.shape != images.shape[:1]:
-        raise ValueError(
-            f"{file}: {labels_key} must be one for each of {len(images)} images, "
-            f"got shape {labels.shape}"
-        )
-    if (labels != labels.astype(np.int32)).any():
-        raise ValueError(f"{file}: {labels_key} must fit into 32 bits")
-    return Split(images, labels.astype(np.int32))
+    return Split(images, whole_labels(f"{file}: {labels_key}", labels, len(images)))
 
 
 def _images(what: str, arrays: dict[str, np.ndarray]) -> np.ndarray:

@@ -66,7 +66,7 @@ def load(wanted: Wanted) -> Raw:
     check_memory(
         "shapes",
         wanted.num_images * size[0] * size[1] * channels,
-        "--config.data.num_images or --config.data.image_size",
+        "--config.data.num_images or --config.data.image_size makes them smaller",
     )
     names = tuple(LEVELS)[: 6 if channels == 3 else 5]
     rng = np.random.default_rng([STREAM, wanted.seed])

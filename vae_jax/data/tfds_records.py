@@ -14,13 +14,14 @@ from jaxtyping import Int32, UInt8
 from PIL import Image
 
 from vae_jax.data import counting, decoding, tfrecord
-from vae_jax.data.dataset import MAX_BYTES
+from vae_jax.data.dataset import MAX_BYTES, TO_FILES, Examples
 
 Builder = Any  # a tfds.core.DatasetBuilder
 Feature = Any  # a tfds.features.FeatureConnector
 
 PARTS = {"train": "train", "valid": "validation", "test": "test"}
 LABEL = "label"
+AT_ONCE = 64  # records that are in memory
 
 
 def split(
@@ -38,25 +39,45 @@ def split(
         ValueError: if the set is damaged, has no images, has them in several sizes or
             has more of them than fit.
     """
-    count = builder.info.splits[name].num_examples
+    found = examples(builder, name, image_size, channels)
     images, labels = None, []
-    examples = _examples(builder, name, image_size, channels)
     what = f"tfds {builder.info.full_name} {name}"
-    for image, label in counting.counted(what, examples, count):
+    for image, label in counting.counted(what, found.each, found.count):
         if images is None:
             _check_memory(builder, image.shape)
-            images = np.empty((count, *image.shape), np.uint8)
-        if image.shape != images.shape[1:]:
-            raise ValueError(_several_sizes(builder, images.shape[1:], image.shape))
-        if len(labels) < count:
-            images[len(labels)] = image
+            images = np.empty((found.count, *image.shape), np.uint8)
+        images[len(labels)] = image
         labels.append(label)
-    if len(labels) != count:
+    return images, np.array(labels, np.int32) if found.labelled else None
+
+
+def examples(
+    builder: Builder, name: str, image_size: tuple[int, int] | None, channels: int
+) -> Examples:
+    """The same, one by one.
+
+    Raises:
+        ValueError: likewise, whenever an image is asked for.
+    """
+    count = builder.info.splits[name].num_examples
+    each = _alike(builder, name, _examples(builder, name, image_size, channels))
+    return Examples(count, _is_labelled(builder), each)
+
+
+def _alike(builder: Builder, name: str, examples: Iterator) -> Iterator:
+    """The examples, if they have one size and are as many as there shall be."""
+    count, got, shape = builder.info.splits[name].num_examples, 0, None
+    for image, label in examples:
+        got, shape = got + 1, shape or image.shape
+        if image.shape != shape:
+            raise ValueError(_several_sizes(builder, shape, image.shape))
+        if got <= count:
+            yield image, int(label)
+    if got != count:
         raise ValueError(
             f"{builder.data_dir}: {name} must have the {count} records that "
-            f"dataset_info.json promises, got {len(labels)}"
+            f"dataset_info.json promises, got {got}"
         )
-    return images, np.array(labels, np.int32) if _is_labelled(builder) else None
 
 
 def _examples(
@@ -113,7 +134,9 @@ def _array_records(path: pathlib.Path) -> Iterator[bytes]:
     try:
         reader = array_record_module.ArrayRecordReader(str(path))
         with contextlib.closing(reader):
-            yield from reader.read_all()
+            count = reader.num_records()
+            for start in range(0, count, AT_ONCE):
+                yield from reader.read(start, min(start + AT_ONCE, count))
     except RuntimeError as error:  # what its C++ says of anything
         raise ValueError(
             f"{path}: must be a whole array_record file, got {error}"
@@ -201,7 +224,7 @@ def _check_memory(builder: Builder, shape: tuple[int, ...]) -> None:
         raise ValueError(
             f"{builder.data_dir}: images must take at most {MAX_BYTES / 1e9:g} GB of "
             f"memory, got {size / 1e9:.3g} GB: {total} of {_size(shape)}; "
-            "--config.data.image_size=H,W makes them smaller"
+            f"--config.data.image_size=H,W makes them smaller; {TO_FILES}"
         )
 
 

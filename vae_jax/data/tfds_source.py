@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from vae_jax.data import cache, decoded, search, tfds_prepare, tfds_records
-from vae_jax.data.dataset import Raw, Split, Unavailable, Wanted
+from vae_jax.data.dataset import Examples, Raw, Split, Unavailable, Wanted
 
 log = logging.getLogger("vae_jax")
 
@@ -56,18 +56,49 @@ def load(name: str, wanted: Wanted) -> Raw:
         FileNotFoundError: if the folder is not there, or the set is in no place and
             cannot be prepared.
     """
+    return read(builder_of(name, wanted), wanted.image_size, wanted.channels)
+
+
+def examples(name: str, wanted: Wanted) -> dict[str, Examples]:
+    """The images of ``load`` for one who takes them one by one. Nothing is cached.
+
+    Raises:
+        ValueError: as ``load`` does, some only when an image is asked for.
+        FileNotFoundError: likewise.
+    """
+    builder = builder_of(name, wanted)
+    options = wanted.image_size, wanted.channels
+    return {
+        part: tfds_records.examples(builder, split, *options)
+        for part, split in _parts(builder).items()
+    }
+
+
+def builder_of(name: str, wanted: Wanted) -> Builder:
+    """That of a set which is prepared, or now is.
+
+    Raises:
+        ValueError: if the name is none, or the set is damaged.
+        FileNotFoundError: if the folder is not there, or the set is in no place and
+            cannot be prepared.
+    """
     asked = parse(name)
     folder = search.given_folder(wanted.directory)
     roots = ([folder] if folder else []) + homes()
 
-    def from_folders() -> tuple[str, Raw]:
-        return read(find(asked, roots), wanted.image_size, wanted.channels)
+    def from_folders() -> tuple[str, Builder]:
+        builder = find(asked, roots)
+        return source(builder), builder
 
-    def prepared() -> tuple[str, Raw]:
+    def prepared() -> tuple[str, Builder]:
         builder = tfds_prepare.prepare(asked, wanted.directory)
-        return read(builder, wanted.image_size, wanted.channels)
+        return source(builder), builder
 
     return search.first(name, (from_folders, prepared), WAYS_OUT)[1]
+
+
+def source(builder: Builder) -> str:
+    return f"{SOURCE}{builder.data_dir} (its own order)"
 
 
 def parse(name: str) -> str:
@@ -152,17 +183,14 @@ def _named_classes(tree: Any) -> Iterator[str]:
                 yield from _named_classes(value)
 
 
-def read(
-    builder: Builder, image_size: tuple[int, int] | None, channels: int
-) -> tuple[str, Raw]:
-    """The source and the images of a prepared set; decoded once, then from the cache.
+def read(builder: Builder, image_size: tuple[int, int] | None, channels: int) -> Raw:
+    """The images of a prepared set; decoded once, then from the cache.
 
     Raises:
         ValueError: if the set is damaged, has no images, has them in several sizes or
             more of them than fit, or is not what its name says.
     """
     folder = pathlib.Path(builder.data_dir)
-    source = f"{SOURCE}{folder} (its own order)"
 
     def decode() -> dict[str, np.ndarray]:
         log.info("tfds: decoding %s", folder)
@@ -180,27 +208,31 @@ def read(
         for part in tfds_records.PARTS
         if f"{part}_images" in arrays
     }
-    return source, Raw(source, **splits)
+    return Raw(source(builder), **splits)
 
 
 def _decode(
     builder: Builder, image_size: tuple[int, int] | None, channels: int
 ) -> dict[str, np.ndarray]:
+    arrays = {}
+    for part, name in _parts(builder).items():
+        images, labels = tfds_records.split(builder, name, image_size, channels)
+        arrays[f"{part}_images"] = images
+        if labels is not None:
+            arrays[f"{part}_labels"] = labels
+    return arrays
+
+
+def _parts(builder: Builder) -> dict[str, str]:
+    """The splits that are parts and have images."""
     counts = {name: split.num_examples for name, split in builder.info.splits.items()}
     if not counts.get("train"):
         raise ValueError(
             f"{builder.data_dir}: must have a split named train, "
             f"got {', '.join(counts) or 'none'}"
         )
-    arrays = {}
-    for part, name in tfds_records.PARTS.items():
-        if not counts.get(name):
-            continue
-        images, labels = tfds_records.split(builder, name, image_size, channels)
-        arrays[f"{part}_images"] = images
-        if labels is not None:
-            arrays[f"{part}_labels"] = labels
-    return arrays
+    parts = tfds_records.PARTS.items()
+    return {part: name for part, name in parts if counts.get(name)}
 
 
 def _verify(builder: Builder, arrays: dict[str, np.ndarray]) -> None:

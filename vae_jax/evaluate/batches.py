@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from vae_jax import pixels
+from vae_jax.data import Images
 
 # Evaluation draws its own latents, the same for every epoch, run and seed.
 KEY = 2_860_486_313  # not a seed that a user is likely to choose
@@ -24,7 +25,7 @@ class Estimate(NamedTuple):
 
 def in_batches(
     function: Callable,
-    images: np.ndarray,
+    images: Images,
     batch_size: int,
     tell: Callable[[int], None] = lambda done: None,
 ) -> PyTree:

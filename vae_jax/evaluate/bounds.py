@@ -7,12 +7,13 @@ import numpy as np
 
 from vae_jax import losses, pixels
 from vae_jax.contracts import Hparams, Model, Objective, Params
+from vae_jax.data import Images
 from vae_jax.evaluate.batches import Estimate, in_batches, of_each
 
 
 def make_terms(
     model: Model, objective: Objective, *, scale: str, batch_size: int
-) -> Callable[[Params, np.ndarray, Hparams], dict[str, np.ndarray]]:
+) -> Callable[[Params, Images, Hparams], dict[str, np.ndarray]]:
     """``terms(params, images, hparams)``: recon, kl and elbo of every image, in nats.
 
     Each image has a key of its own, so its terms depend on neither the batch size nor
@@ -27,7 +28,7 @@ def make_terms(
 
         return of_each(of_image, images, rows, scale)
 
-    def terms(params: Params, images: np.ndarray, hparams: Hparams):
+    def terms(params: Params, images: Images, hparams: Hparams):
         def of(batch, rows):
             return of_batch(params, batch, rows, hparams)
 

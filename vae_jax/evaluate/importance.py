@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from vae_jax import losses
 from vae_jax.contracts import Hparams, Model, Params
+from vae_jax.data import Images
 from vae_jax.evaluate.batches import in_batches, of_each
 
 IMAGES_AT_ONCE = 50
@@ -66,7 +67,7 @@ def make_bound(
         return of_each(of_image, images, rows, scale)
 
     def bound(
-        params: Params, images: np.ndarray, hparams: Hparams, samples: int, **tell
+        params: Params, images: Images, hparams: Hparams, samples: int, **tell
     ) -> Importance:
         if samples < 1:
             raise ValueError(f"samples: must be at least 1, got {samples}")

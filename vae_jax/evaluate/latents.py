@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from vae_jax import losses, pixels
 from vae_jax.contracts import Latent, Normal, Trained
+from vae_jax.data import Images
 from vae_jax.evaluate.batches import in_batches, of_each
 
 ACTIVE = 0.01  # variance of the posterior mean over images, above which a unit counts
@@ -39,7 +40,7 @@ def num_groups(of: Trained) -> int:
 
 
 def posterior_means(
-    of: Trained, images: np.ndarray, *, scale: str, batch_size: int
+    of: Trained, images: Images, *, scale: str, batch_size: int
 ) -> tuple[Float[np.ndarray, "N Z"], ...]:
     """The mean of every group given the means of its ancestors: no draw at all."""
     return _of_all(_posterior_means, of, images, scale, batch_size)
@@ -53,7 +54,7 @@ def _posterior_means(model, scale, params, images, rows, hparams):
 
 
 def posteriors(
-    of: Trained, images: np.ndarray, *, scale: str, batch_size: int
+    of: Trained, images: Images, *, scale: str, batch_size: int
 ) -> tuple[Posteriors, ...]:
     """Those of every group of latents, for images that may lie on the host.
 
@@ -93,7 +94,7 @@ def active_units(means: Float[np.ndarray, "N Z"]) -> int:
 
 
 def draw_latents(
-    of: Trained, images: np.ndarray, *, scale: str, batch_size: int
+    of: Trained, images: Images, *, scale: str, batch_size: int
 ) -> tuple[Latent, ...]:
     """One draw of every group of latents for every image, ``[N, Z]`` on the host."""
     return _of_all(_draw, of, images, scale, batch_size)
@@ -109,7 +110,7 @@ def _draw(model, scale, params, images, rows, hparams):
     return jax.tree.map(lambda values: values[:, 0], found)
 
 
-def _of_all(compiled, of: Trained, images: np.ndarray, scale: str, batch_size: int):
+def _of_all(compiled, of: Trained, images: Images, scale: str, batch_size: int):
     def found(batch, rows):
         return compiled(of.model, scale, of.params, batch, rows, of.hparams)
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
+from ml_collections import ConfigDict
 
 from vae_jax import assembly, train
-from vae_jax.run.stepping import endless
+from vae_jax.run.stepping import Feed, endless
 
 PIECES = 5  # that are timed
 PIECE_SECONDS = 0.2  # how long each shall be, if one step is shorter
@@ -37,25 +38,27 @@ class Cost(NamedTuple):
         return self.epoch_seconds * self.epochs
 
 
-def of_stages(job: assembly.Job, seed: int) -> Iterator[Cost]:
-    """That of every stage, as it is found. Each is compiled, so it may take a while."""
-    images = jax.device_put(job.dataset.train.images)
+def of_stages(job: assembly.Job, config: ConfigDict) -> Iterator[Cost]:
+    """That of every stage, as it is found. Each is compiled, so it may take a while.
+
+    Of images that are streamed, the time and the memory are those of one chunk.
+    """
+    feed = Feed(job, config.seed, config.data.placement)
     for phase in job.phases:
         if phase.stage.epochs:
-            yield _of_stage(job, phase, images, seed)
+            yield _of_stage(job, phase, feed)
 
 
-def _of_stage(job, phase: assembly.Phase, images: jax.Array, seed: int) -> Cost:
+def _of_stage(job: assembly.Job, phase: assembly.Phase, feed: Feed) -> Cost:
     stage = phase.stage
     state = jax.device_put(job.initial_state(), jax.devices()[0])
     state = state._replace(step=state.step + stage.first_step)
     parameters = train.count(state.params)
-    rows = train.epoch_order(seed, stage.first_epoch, len(images), stage.batch_size)
-    rows = jax.device_put(rows)
+    images, order, *_ = next(feed.pieces(stage.first_step, stage.first_step + 1))
     phase = endless(phase)  # a step that is not finite takes as long as any
 
     began = time.perf_counter()
-    lowered = phase.run_steps.lower(state, images, rows, 0, 1, phase.hparams)
+    lowered = phase.run_steps.lower(state, images, order, 0, 1, phase.hparams)
     compiled = lowered.compile()
     compile_seconds = time.perf_counter() - began
     memory = _memory(compiled.memory_analysis(), images.nbytes)
@@ -63,12 +66,12 @@ def _of_stage(job, phase: assembly.Phase, images: jax.Array, seed: int) -> Cost:
     def seconds_of(num: int) -> float:
         nonlocal state
         began = time.perf_counter()
-        state = compiled(state, images, rows, 0, num, phase.hparams)
+        state = compiled(state, images, order, 0, num, phase.hparams)
         jax.block_until_ready(state)
         return time.perf_counter() - began
 
     seconds_of(1)  # slower than any later one
-    num = max(1, min(stage.steps_per_epoch, int(PIECE_SECONDS / seconds_of(1))))
+    num = max(1, min(len(order), int(PIECE_SECONDS / seconds_of(1))))
     pieces = [seconds_of(num) for _ in range(PIECES)]
     return Cost(
         index=stage.index,
@@ -94,11 +97,3 @@ def _memory(analysis, of_images: int) -> dict[str, int]:
         "state": arguments - of_images,
         "working memory": analysis.temp_size_in_bytes + kept,
     }
-
-
-def memory_limit() -> int | None:
-    """Bytes that the device has, where that can be found."""
-    device = jax.devices()[0]
-    if device.platform == "cpu":
-        return assembly.memory()
-    return (device.memory_stats() or {}).get("bytes_limit")

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from vae_jax import assembly, experiment
 from vae_jax.progress import duration
-from vae_jax.run import advice, costs, forecast
+from vae_jax.run import advice, costs, forecast, placement
 from vae_jax.run.forecast import Facts, Stage
 
 LOGGER = experiment.LOGGER
@@ -31,7 +31,9 @@ def look(config: ConfigDict, job: assembly.Job) -> list[advice.Finding]:
     stages = forecast.stages(config, job, images)
     LOGGER.info("%s", about_latents(config, stages, len(images)))
     of_stages = list(_told(config, job))
-    found = advice.findings(config, job, facts, stages, of_stages, costs.memory_limit())
+    found = advice.findings(
+        config, job, facts, stages, of_stages, placement.memory_limit()
+    )
     LOGGER.info("%s", verdict(found))
     return found
 
@@ -156,7 +158,7 @@ def _told(config: ConfigDict, job: assembly.Job) -> Iterator[costs.Cost]:
     kind = jax.devices()[0].device_kind
     LOGGER.info("cost on this device, %s, estimated from a few steps", kind)
     total, grows = 0.0, len(job.phases) > 1
-    for cost in costs.of_stages(job, config.seed):
+    for cost in costs.of_stages(job, config):
         if not total:
             LOGGER.info("%s", _line("parameters", f"{cost.parameters:,}"))
         total += cost.seconds

@@ -181,7 +181,7 @@ def features(session: Session, extractor: Extractor, images) -> quality.Features
     return quality.of_rows(np.concatenate(rows))
 
 
-def training_images(session: Session) -> np.ndarray:
+def training_images(session: Session) -> data.Images:
     """As test images are: black and white where those are."""
     dataset, binarize = session.job.dataset, session.config.data.binarize
     return data.binarized_once(dataset.train, binarize).images
@@ -235,8 +235,10 @@ def recons_of(session: Session, of: Trained, images: np.ndarray):
     return decoded(session, of, tuple(latent.z for latent in drawn))
 
 
-def some_of(images: np.ndarray, num: int) -> np.ndarray:
+def some_of(images: data.Images, num: int) -> data.Images:
     """All of them, or as many at random: the first ones may be of another kind."""
+    if num >= len(images):
+        return images
     rows = np.random.default_rng(SEED).permutation(len(images))[:num]
     return images[np.sort(rows)]
 

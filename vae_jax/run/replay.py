@@ -31,7 +31,8 @@ def replay(session: Session, step: int) -> None:
         raise Refused(f"--step: must be from 1 to {total}, got {step}")
     state = nearest(session, step - 1)
     LOGGER.info("from the state after step %d", state.step)
-    feed = Feed(session.job, session.config.seed)
+    config = session.config
+    feed = Feed(session.job, config.seed, config.data.placement)
     found = look_into(session, feed, feed.advance(state, step - 1))
     write(session.folder, found)
     LOGGER.info("%s", table(found))
@@ -61,7 +62,6 @@ def look_into(session: Session, feed: Feed, state: TrainState) -> dict[str, Any]
     # The very numbers of training, if they counted: of its own compiled loop.
     after = feed.take(endless(phase), train.start_epoch(state), 1)
     means = train.epoch_means(after) if int(after.good_steps) else {}
-    rows = np.asarray(rows)
     terms = {n: inspection.of_values(tried.terms[n]) for n in sorted(tried.terms)}
     for name in terms.keys() & means.keys():
         terms[name]["mean"] = means[name]

@@ -1,29 +1,34 @@
-"""Steps of a run: its images on the device, in the order of each epoch."""
+"""Steps of a run: its images to the device, in the order of each epoch."""
 
 import functools
 
 import jax
 import jax.numpy as jnp
 
-from vae_jax import train
+from vae_jax import experiment, train
 from vae_jax.assembly import Job, Phase
+from vae_jax.run import placement as placements
+from vae_jax.run.session import foreseen
 from vae_jax.train import TrainState
+
+LOGGER = experiment.LOGGER
 
 
 class Feed:
-    """The training images of a job, on the device, and which come when."""
+    """The training images of a job on their way into its steps."""
 
-    def __init__(self, job: Job, seed: int):
-        self._job, self._seed = job, seed
-        self._images = jax.device_put(job.dataset.train.images)
-        self.rows = functools.lru_cache(maxsize=1)(self._rows)
+    def __init__(self, job: Job, seed: int, placement: str):
+        self._job, self._images = job, job.dataset.train.images
 
-    def _rows(self, epoch: int, batch_size: int):
-        """The rows of every batch of an epoch, on the device."""
-        num_images = len(self._images)
-        return jax.device_put(
-            train.epoch_order(self._seed, epoch, num_images, batch_size)
-        )
+        # Of two epochs: the next one may begin to be sent before this one is over.
+        @functools.lru_cache(maxsize=2)
+        def rows(epoch: int, batch_size: int):
+            return train.epoch_order(seed, epoch, len(self._images), batch_size)
+
+        self.rows = rows
+        with foreseen():
+            placed = placements.place(placement, self._images, job.plan, rows)
+        self.pieces = placed.pieces
 
     def batch(self, phase: Phase, done: int):
         """The step that comes when ``done`` are done: its rows and its images."""
@@ -33,12 +38,14 @@ class Feed:
 
     def take(self, phase: Phase, state: TrainState, num: int) -> TrainState:
         """The state after ``num`` further steps, all of one epoch. Eats the state."""
-        epoch, start = phase.stage.epoch_at(int(state.step))
-        rows = self.rows(epoch, phase.stage.batch_size)
-        if start == 0:
+        done = int(state.step)
+        if phase.stage.epoch_at(done)[1] == 0:
             state = train.start_epoch(state)
-        images, hparams = self._images, phase.hparams
-        return phase.run_steps(state, images, rows, start, start + num, hparams)
+        for piece in self.pieces(done, done + num):
+            # Or the host would run ahead, with a chunk in memory for every piece.
+            jax.block_until_ready(state)
+            state = phase.run_steps(state, *piece, phase.hparams)
+        return state
 
     def advance(self, state: TrainState, step: int) -> TrainState:
         """The state after step ``step``, by the steps that training takes.

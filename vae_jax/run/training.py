@@ -29,7 +29,7 @@ def fit(session: Session) -> TrainState:
     """Trains up to the last epoch. What is done is logged, saved and pictured."""
     config, job, _, saved = session
     state = restore_or_begin(session)
-    feed = Feed(job, config.seed)
+    feed = Feed(job, config.seed, config.data.placement)
     done, total = int(state.step), job.plan[-1].end_step
     stop_if_bad(session, feed, state)  # as it was when it was saved
     images_done = functools.partial(growth.images_done, job.plan)
