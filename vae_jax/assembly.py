@@ -65,6 +65,7 @@ class Job(NamedTuple):
 
     dataset: data.Dataset
     phases: tuple[Phase, ...]  # one after the other; models that do not grow have one
+    shapes: train.TrainState  # of a state, and no numbers
     initial_state: Callable[[], train.TrainState]
 
     @property
@@ -146,24 +147,19 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         build_phase(config, plan, model, objective, rates[model.stage])
         for model in stages
     )
-    last = stages[-1]
-    job = Job(
-        dataset,
-        phases,
-        initial_state=lambda: train.init_state(
-            last, objective, optimiser(config, last), config.seed, config.optim.ema > 0
-        ),
-    )
-    _check_memory(job)
-    return job
+    tx = optimiser(config, stages[-1])
+    init = train.make_init(stages[-1], objective, tx, config.optim.ema > 0)
+    key = jax.random.key(config.seed)
+    shapes = jax.eval_shape(init, key)
+    _check_memory(shapes)
+    return Job(dataset, phases, shapes, initial_state=lambda: init(key))
 
 
-def _check_memory(job: Job) -> None:
+def _check_memory(shapes: train.TrainState) -> None:
     """Refuses a model whose state alone would take more memory than there is.
 
     The operating system would end the process without a word.
     """
-    shapes = jax.eval_shape(job.initial_state)
     size = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(shapes))
     there = memory()
     if size > there:
