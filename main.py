@@ -50,6 +50,10 @@ def main(argv: list[str]) -> int:
     if config and config.train.deterministic:  # read by XLA when JAX is first imported
         known = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{known} {DETERMINISTIC}".strip()
+    if args.compilation_cache:
+        # XLA would say of many processors that they may not run what they compiled
+        # themselves (jax issue 38445). What is wrong indeed is raised as well.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
     from vae_jax import run  # takes a second, so only for a command that makes sense
 
@@ -57,6 +61,7 @@ def main(argv: list[str]) -> int:
         args.mode,
         config,
         workdir=args.workdir,
+        compilation_cache=args.compilation_cache,
         num=args.num,
         sample_seed=args.sample_seed,
         stage=args.stage,
@@ -211,6 +216,13 @@ def known_flags() -> flags.FlagValues:
     )
     flags.DEFINE_string(
         "out", ".", "compare: folder for comparison.md and comparison.csv", **define
+    )
+    flags.DEFINE_bool(
+        "compilation_cache",
+        True,
+        "keep compiled functions in $XDG_CACHE_HOME/vae_jax/xla (by default ~/.cache) "
+        "for later starts; if JAX_COMPILATION_CACHE_DIR is set, JAX keeps them there",
+        **define,
     )
     flags.DEFINE_bool("print_config", False, "print the config and exit", **define)
     flags.DEFINE_bool("help", False, "print this and exit", short_name="h", **define)

@@ -53,7 +53,7 @@ def test_a_likelihood_of_8_bit_levels_is_refused_for_other_images(binarize, dtyp
         (
             "train.patience",
             3,
-            "needs validation images, so it must be 0 with none, got",
+            "must be 0 without validation images, of which there are none, got",
         ),
     ],
 )

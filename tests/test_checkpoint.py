@@ -32,7 +32,7 @@ def initial():
         logvar_range=(),
     )
     objective, tx = objectives.elbo("analytic", 1), optax.scale_by_adam()
-    return train.init_state(model, objective, tx, seed=0, use_ema=True)
+    return train.make_init(model, objective, tx, use_ema=True)(jax.random.key(0))
 
 
 @pytest.fixture(scope="module")

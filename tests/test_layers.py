@@ -10,6 +10,7 @@ import vae_jax
 LAYERS = [
     {
         "checksums",
+        "consistency",
         "contracts",
         "distances",
         "files",
@@ -34,6 +35,7 @@ LAYERS = [
         "assembly",
         "checkpoint",
         "comparison",
+        "compilation",
         "experiment",
         "extractors",
         "html",
@@ -56,6 +58,7 @@ SOURCES = [p for p in sorted(ROOT.rglob("*.py")) if p != ROOT / "__init__.py"]
 ONLY_IN = {
     "flax": {"models"},
     "orbax": {"checkpoint"},
+    "etils": {"compilation"},
     "matplotlib": {"plots"},
     "tensorboardX": {"tensorboard"},
     "tensorflow_datasets": {"data"},

@@ -1,6 +1,5 @@
 """What training takes, found by taking some steps. How long is nobody's promise."""
 
-import jax
 import pytest
 from known_images import read
 
@@ -13,8 +12,7 @@ def test_a_stage_is_compiled_and_takes_the_first_steps_of_the_run(lr, bad):
     fields = ["data.limit=330", "model.hidden_dim=16", f"optim.lr={lr}"]
     config, job = read("digits_mlp", *fields)
     (cost,) = costs.of_stages(job, config.seed)
-    state = jax.eval_shape(job.initial_state)
-    assert cost.parameters == train.count(state.params)
+    assert cost.parameters == train.count(job.shapes.params)
     assert (cost.steps_per_epoch, cost.epochs) == (5, 100)
     assert cost.seconds == pytest.approx(500 * cost.step_seconds)
     # Numbers of 4 bytes: parameters and both means of Adam, and a few others.

@@ -70,9 +70,8 @@ class Setup:
         step = train.make_step(self.attempt, self.tx, first_step=first_step)
         self.step = jax.jit(step)
         self.run_steps = train.make_run_steps(step)
-        self.first = train.init_state(
-            self.model, self.objective, self.tx, SEED, use_ema
-        )
+        self.init = train.make_init(self.model, self.objective, self.tx, use_ema)
+        self.first = self.init(jax.random.key(SEED))
         self.order = jnp.asarray(train.epoch_order(SEED, 0, len(IMAGES), BATCH))
 
     def begin(self):
@@ -353,10 +352,7 @@ def test_a_batch_larger_than_the_data_is_refused():
 
 def test_seeds_decide_the_first_parameters():
     setup = Setup()
-    states = [
-        train.init_state(setup.model, setup.objective, setup.tx, s, False)
-        for s in (0, 0, 1)
-    ]
+    states = [setup.init(jax.random.key(seed)) for seed in (0, 0, 1)]
     assert_same(states[0].params, states[1].params)
     flat = [jax.flatten_util.ravel_pytree(s.params)[0] for s in states]
     assert not np.array_equal(flat[0], flat[2])

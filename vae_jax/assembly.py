@@ -12,6 +12,7 @@ import optax
 from ml_collections import ConfigDict
 
 from vae_jax import (
+    consistency,
     data,
     evaluate,
     groups,
@@ -66,6 +67,7 @@ class Job(NamedTuple):
 
     dataset: data.Dataset
     phases: tuple[Phase, ...]  # one after the other; models that do not grow have one
+    shapes: train.TrainState  # of a state, and no numbers
     initial_state: Callable[[], train.TrainState]
 
     @property
@@ -126,7 +128,9 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
     Raises:
         ValueError: if the config does not fit the data, or parts of it each other.
     """
-    _check_levels(config, dataset)
+    consistency.check_levels(
+        config.loss.recon, dataset.train.images.dtype, config.data.binarize
+    )
     likelihood = likelihoods.build(
         config.loss.recon,
         sigma=config.loss.sigma,
@@ -140,7 +144,7 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         "stage_loss_scale": config.loss.stage_loss_scale,
     }
     num_stages = models.num_stages(**sizes)
-    _check_patience(config, dataset)
+    consistency.check_patience(config.train.patience, len(dataset.valid.images))
     plan = growth.plan(
         len(dataset.train.images),
         num_stages,
@@ -148,7 +152,9 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         batch_sizes=config.data.batch_size,
         fadein_ratio=config.train.fadein_ratio,
     )
-    _check_warmup(config, sum(stage.epochs for stage in plan))
+    consistency.check_warmup(
+        config.loss.warmup_epochs, sum(stage.epochs for stage in plan)
+    )
     objective = objectives.elbo(config.loss.kl, config.loss.kl_samples)
     rates = growth.per_stage("optim.lr", config.optim.lr, num_stages)
     stages = [
@@ -159,55 +165,19 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         build_phase(config, plan, model, objective, rates[model.stage])
         for model in stages
     )
-    last = stages[-1]
-    job = Job(
-        dataset,
-        phases,
-        initial_state=lambda: train.init_state(
-            last, objective, optimiser(config, last), config.seed, config.optim.ema > 0
-        ),
-    )
-    _check_memory(job)
-    return job
+    tx = optimiser(config, stages[-1])
+    init = train.make_init(stages[-1], objective, tx, config.optim.ema > 0)
+    key = jax.random.key(config.seed)
+    shapes = jax.eval_shape(init, key)
+    _check_memory(shapes)
+    return Job(dataset, phases, shapes, initial_state=lambda: init(key))
 
 
-def _check_patience(config: ConfigDict, dataset: data.Dataset) -> None:
-    """Refuses to wait for a better bound on no images."""
-    if config.train.patience and not len(dataset.valid.images):
-        raise ValueError(
-            "train.patience: needs validation images, so it must be 0 with none, got "
-            f"{config.train.patience} and data.valid_size={config.data.valid_size}"
-        )
-
-
-def _check_warmup(config: ConfigDict, epochs: int) -> None:
-    """Refuses a KL that would never have its full weight."""
-    if config.loss.warmup_epochs > epochs:
-        raise ValueError(
-            f"loss.warmup_epochs: must be at most the epochs of the run, {epochs}, got "
-            f"{config.loss.warmup_epochs}"
-        )
-
-
-def _check_levels(config: ConfigDict, dataset: data.Dataset) -> None:
-    """Refuses a likelihood of 8-bit levels for images that have others."""
-    if config.loss.recon != "discretized_logistic":
-        return
-    dtype, made_of = dataset.train.images.dtype, config.data.binarize
-    if dtype != np.uint8 or made_of != "none":
-        found = f"data.binarize={made_of}" if made_of != "none" else f"{dtype} ones"
-        raise ValueError(
-            "loss.recon=discretized_logistic: images must be of 8-bit levels, got "
-            f"{found}; try --config.loss.recon=gaussian or bce"
-        )
-
-
-def _check_memory(job: Job) -> None:
+def _check_memory(shapes: train.TrainState) -> None:
     """Refuses a model whose state alone would take more memory than there is.
 
     The operating system would end the process without a word.
     """
-    shapes = jax.eval_shape(job.initial_state)
     size = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(shapes))
     there = memory()
     if size > there:

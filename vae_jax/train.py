@@ -38,16 +38,16 @@ class TrainState(NamedTuple):
 StepFn = Callable[[TrainState, Array, Hparams], TrainState]
 
 
-def init_state(
-    model: Model,
-    objective: Objective,
-    tx: optax.GradientTransformation,
-    seed: int,
-    use_ema: bool,
-) -> TrainState:
-    """The state before the first step. ``model`` is that of the last stage."""
+def make_init(
+    model: Model, objective: Objective, tx: optax.GradientTransformation, use_ema: bool
+) -> Callable[[PRNGKeyArray], TrainState]:
+    """Compiles what makes the state before the first step: ``init(key) -> state``.
 
-    @jax.jit
+    ``model`` is that of the last stage.
+    """
+
+    # It runs once. Compiling it with care would take up to three times as long.
+    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1})
     def make(key: PRNGKeyArray) -> TrainState:
         init_key, root_key = jax.random.split(key)
         params = model.init(init_key)
@@ -69,7 +69,7 @@ def init_state(
             best_step=jnp.int32(0),
         )
 
-    return make(jax.random.key(seed))
+    return make
 
 
 def start_epoch(state: TrainState) -> TrainState:

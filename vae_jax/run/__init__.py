@@ -13,17 +13,17 @@ from ml_collections import ConfigDict
 
 from vae_jax import (
     assembly,
+    compilation,
     evaluate,
     experiment,
     files,
     lock,
     logs,
-    plots,
     report,
     tensorboard,
     train,
 )
-from vae_jax.run import comparing, doctor, final, replay, training
+from vae_jax.run import comparing, final, replay, training
 from vae_jax.run.session import (
     Failed,
     Refused,
@@ -46,7 +46,12 @@ OUT_OF_MEMORY = (
 
 
 def run(
-    mode: str, config: ConfigDict | None, workdir: str | None, **options: Any
+    mode: str,
+    config: ConfigDict | None,
+    workdir: str | None,
+    *,
+    compilation_cache: bool,
+    **options: Any,
 ) -> int:
     """Carries out one command and returns its exit code: 1 if the machine failed.
 
@@ -54,6 +59,7 @@ def run(
         mode: ``train``, ``doctor``, ``eval``, ``sample``, ``replay`` or ``compare``.
         config: complete and checked; None to compare runs, which have their own.
         workdir: the run directory; if None, training makes one.
+        compilation_cache: whether compiled functions are kept for later processes.
         **options: ``command``, the command line; ``num``, ``sample_seed``, ``stage``,
             ``step``, ``workdirs``, ``out``.
     """
@@ -67,6 +73,7 @@ def run(
         "compare": run_comparison,
     }
     with logs.shown() as log:
+        compilation.keep(compilation_cache)
         try:
             modes[mode](config, workdir, log, **options)
         except Refused as error:
@@ -123,6 +130,8 @@ def run_training(config, workdir, log, command, **_) -> None:
 def run_doctor(config, workdir, log, **_) -> None:
     """Says what a config will do with its data on this device; writes nothing."""
     del workdir, log
+    from vae_jax.run import doctor  # and scipy, which training can do without
+
     doctor.look(config, assemble(config))
 
 
@@ -138,6 +147,8 @@ def run_evaluation(config, workdir, log, stage, command, **_) -> None:
 def run_sampling(config, workdir, log, num, sample_seed, stage, **_) -> None:
     """Writes the means of images from the prior of a run: a picture and an array."""
     del log
+    from vae_jax import plots  # see ``final.pictured``
+
     with existing(config, workdir, reads_only=True) as session:
         state, _ = final.chosen(session, newest(session), stage)
         params, key = train.shown_params(state), jax.random.key(sample_seed)

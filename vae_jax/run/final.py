@@ -11,7 +11,6 @@ from vae_jax import (
     html,
     metrics,
     pixels,
-    plots,
     report,
     train,
 )
@@ -37,6 +36,8 @@ def finish(
             ``report_stage<s>.html`` and pictures in a folder of that name.
         full: measure also what takes longer.
     """
+    from vae_jax import plots  # see ``pictured``
+
     _, job, folder, _ = session
     since_best = job.epochs_since_best(state)
     trained_epochs = job.phase_of(int(state.step)).stage.epochs_done(int(state.step))
@@ -106,8 +107,12 @@ def chosen(
         return state, "latest"
 
 
-def pictured(session: Session, phase: Phase, params, step: int) -> plots.Subject:
+def pictured(session: Session, phase: Phase, params, step: int) -> "plots.Subject":
     """What pictures are made of: the model, and test images with their labels."""
+    # Here and elsewhere, not before the first picture: importing matplotlib takes as
+    # long as the first steps of a run.
+    from vae_jax import plots
+
     images, labels = session.job.dataset.test
     x = pixels.to_float(jax.device_put(images[:PICTURED]), session.config.data.scale)
     labels = None if labels is None else labels[:PICTURED]

@@ -126,7 +126,7 @@ def _stage(
 
 def num_latents(job: assembly.Job, phase: Phase) -> int:
     """Of all groups that a stage has."""
-    params = jax.eval_shape(job.initial_state).params
+    params = job.shapes.params
     key = jax.random.key(0)
     zs = jax.eval_shape(lambda p: phase.model.sample_prior(p, key, 1), params)
     return sum(z.shape[1] for z in zs)

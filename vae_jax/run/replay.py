@@ -3,7 +3,6 @@
 import pathlib
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -40,14 +39,13 @@ def replay(session: Session, step: int) -> None:
 
 def nearest(session: Session, step: int) -> TrainState:
     """The newest state that is kept and of no step later than this one."""
-    saved, initial = session.saved, session.job.initial_state
-    shapes = jax.eval_shape(initial)
+    saved, job = session.saved, session.job
     for kept in reversed([s for s in saved.steps() if s <= step]):
         try:
-            return saved.restore(kept, shapes)
+            return saved.restore(kept, job.shapes)
         except ValueError as error:
             LOGGER.warning("%s; an earlier state is used", error)
-    return initial()
+    return job.initial_state()
 
 
 def look_into(session: Session, feed: Feed, state: TrainState) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import jax
 from ml_collections import ConfigDict
 
 from vae_jax import assembly, checkpoint, experiment, files, lock, report
@@ -135,8 +134,7 @@ def newest(session: Session) -> TrainState:
         Refused: if there is none, or none that is whole.
     """
     with foreseen():
-        shapes = jax.eval_shape(session.job.initial_state)
-        state = session.saved.restore_latest(shapes, repair=False)
+        state = session.saved.restore_latest(session.job.shapes, repair=False)
     if state is None:
         raise Refused(f"--workdir: {session.folder} has no checkpoint yet")
     return state

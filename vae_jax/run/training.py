@@ -11,7 +11,6 @@ from vae_jax import (
     growth,
     metrics,
     pacing,
-    plots,
     progress,
     train,
 )
@@ -71,8 +70,7 @@ def restore_or_begin(session: Session) -> TrainState:
     """The newest saved state, or a new one; the log reaches exactly as far."""
     job = session.job
     with foreseen():
-        shapes = jax.eval_shape(job.initial_state)
-        state = session.saved.restore_latest(shapes, repair=True)
+        state = session.saved.restore_latest(job.shapes, repair=True)
     if state is None:
         state = job.initial_state()
         LOGGER.info("%s parameters", f"{train.count(state.params):,}")
@@ -155,6 +153,10 @@ def picture_epoch(session: Session, phase: Phase, params, step: int) -> None:
     stage_is_over = step == phase.stage.end_step and phase.model.num_stages > 1
     names = [f"{epoch:04d}"] * bool(every and epoch % every == 0 and not run_is_over)
     names += [f"stage{phase.stage.index}"] * stage_is_over
+    if not names:
+        return
+    from vae_jax import plots  # see ``final.pictured``
+
     for name in names:
         subject = final.pictured(session, phase, params, step)
         rows = metrics.read_rows(folder)
