@@ -97,9 +97,9 @@ def get_config() -> ConfigDict:
             ),  # *; 0 leaves a stage out, not the last; (res)provae
             fadein_ratio=0.5,  # 0 to 1: part of a stage over which it is faded in
             fade="linear",  # linear | cosine
-            # may change; 0: never, else ends it after so many epochs in which the bound
-            # of the validation images has not become better
-            patience=0,
+            # 0: never, else it ends after so many epochs without a better bound on the
+            # validation images
+            patience=0,  # may change
             max_minutes=0.0,  # may change; 0: no limit, else stop, saved, after so long
             max_bad_steps=10,  # may change; 1 or more non-finite steps in a row end it
             tensorboard=False,  # may change; writes RUN/tensorboard, needs tensorboardX

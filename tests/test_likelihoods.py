@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vae_jax import likelihoods, settings
+from vae_jax import likelihoods
 
 TARGET = jnp.full((2, 3, 3, 1), 0.25)
 PIXELS = jnp.full((2, 3, 3, 1), 0.5)
@@ -148,10 +148,6 @@ def test_a_discretized_logistic_keeps_its_mean_and_scale_within_bounds(hparams):
     high = math.log(-np.diff(stats.logistic.cdf(edges, 511 / 512))[0])
     # The density at the middle is that of a bin of a third of the scale to 0.5 %.
     np.testing.assert_allclose(nll, [-low, -high], rtol=5e-3)
-
-
-def test_every_likelihood_can_be_asked_for_in_a_config():
-    assert settings.LIKELIHOODS == likelihoods.NAMES
 
 
 def test_an_unknown_likelihood_lists_the_known_ones():

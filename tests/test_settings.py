@@ -32,6 +32,7 @@ WRONG = {
     settings.POSITIVES: [(), (0.0,), (1e-3, math.nan), ("a",), (True,), 1e-3, None],
     settings.PART: [-0.1, 1.1, math.nan, math.inf, "1", None],
     settings.SIZE: [(28,), (0, 28), (28, 28, 1), (28, 2.5), ("a", "b"), 28, None],
+    settings.RANGE: [(1.0,), (1, 0), (0.0, 0.0), (-1e3, 0), (0, math.nan), ("a", "b")],
     settings.SHARE: [-2, "1", None, math.nan, math.inf, 0.1, True],
 }
 

@@ -39,6 +39,6 @@ def check_levels(recon: str, dtype: np.dtype, binarize: str) -> None:
         return
     found = f"{dtype} ones" if binarize == "none" else f"data.binarize={binarize}"
     raise ValueError(
-        f"loss.recon=discretized_logistic: images must be of 8-bit levels, got {found}; "
-        "try --config.loss.recon=gaussian or bce"
+        f"loss.recon=discretized_logistic: images must be of 8-bit levels, got {found}"
+        "; try --config.loss.recon=gaussian or bce"
     )
