@@ -1,0 +1,1 @@
+"""The same models in PyTorch, to compare with. Needs benchmarks/requirements.txt."""
