@@ -37,10 +37,11 @@ train() {  # train NAME FLAGS...
 }
 
 python -c "import jax; print(jax.__version__, jax.devices())" | tee "$out/devices.log"
-step speed python -m benchmarks.train_speed --models=$speed --rounds=$rounds --out="$out"
+step speed python -m benchmarks.train_speed --models=$speed --rounds=$rounds \
+    --out="$out"
 for size in $sizes; do
-    step "speed_$size" python -m benchmarks.train_speed --models=mlp \
-        --rounds=$rounds --batch_size="$size" --out="$out/batch_$size"
+    step "speed_$size" python -m benchmarks.train_speed --models=mlp --rounds=$rounds \
+        --changes="{\"data.batch_size\": [$size]}" --out="$out/batch_$size"
 done
 train profiled --profile
 # Products of float32 with and without rounding to shorter formats: is the bound the same?

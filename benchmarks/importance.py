@@ -10,7 +10,6 @@ samples: 10,000 images with 5000 samples each are 50,000,000 draws.
 """
 
 import argparse
-import itertools
 import statistics
 import time
 
@@ -18,12 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import work, worker
+from benchmarks import cases, flops, ours
 from configs import mnist_mlp
 from vae_jax import evaluate, likelihoods, models
 from vae_jax.contracts import Hparams
-
-WIDTHS = (20, 400, 400, 784)
 
 
 def main() -> None:
@@ -39,15 +36,15 @@ def main() -> None:
     sizes = mnist_mlp.get_config().model
     model = models.build(image_shape=(28, 28, 1), likelihood=likelihood, **{**sizes})
     params = model.init(jax.random.key(0))
-    images = 255 * (work.images(args.images) > 127).astype(np.uint8)
+    images = 255 * (cases.images(args.images)[0] > 127).astype(np.uint8)
     bound = evaluate.make_bound(model, scale="unit", batch_size=500)
     hparams = Hparams(*(jnp.float32(1.0) for _ in Hparams._fields))
-    per_draw = 2 * sum(a * b for a, b in itertools.pairwise(WIDTHS))
+    per_draw = flops.forward(flops.decoder(mnist_mlp.get_config(), cases.SHAPE))
     operations = per_draw * args.images * args.samples
     bound(params, images, hparams, args.samples)  # compiles
     ratios, times = [], []
     for _ in range(args.rounds):
-        floor = operations / worker.peak()
+        floor = operations / ours.peak(1.0)
         began = time.perf_counter()
         bound(params, images, hparams, args.samples)
         times.append(time.perf_counter() - began)

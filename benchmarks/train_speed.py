@@ -1,186 +1,254 @@
-"""Training steps a second, of this project and of PyTorch, side by side.
+"""Training steps a second, here and in PyTorch, side by side on one machine.
 
     pip install -r benchmarks/requirements.txt
-    python -m benchmarks.train_speed
-    python -m benchmarks.train_speed --models=mlp,cnn --rounds=7 --out=speed
+    python -m benchmarks.train_speed --out=FOLDER
+    python -m benchmarks.train_speed --models=mlp,cnn --rounds=9 --seconds=4
 
-Every side is a process of its own, and one works at a time: A B C A B C and so on.
-First both must compute the same loss and gradient on the same parameters and batch.
-Compare ratios of one run only. PyTorch is measured in three styles: ``usual``, a
-DataLoader and a Python loop; ``memory``, images on the device and a fused optimiser,
-without waiting; ``compiled``, the same under ``torch.compile``. The faster of the last
-two is its best. Images are random bytes of MNIST's shape, on whose values no time
-depends.
+First both sides must compute the same loss and gradients on the same weights and
+images, or it ends with an error. Then they take turns: ours, the usual PyTorch, the
+best PyTorch, ours, ... each in a process of its own, which sleeps while the others
+compute. The best PyTorch is the fastest of several forms, each tried for a moment.
+
+Compare the ratios, which are of one round each; a busy machine shows in their spread.
+``--torch-python`` names the interpreter that has torch, where it is another one.
 """
 
 import argparse
 import contextlib
 import json
 import pathlib
-import statistics
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from benchmarks import worker
+import numpy as np
 
-MODELS = ("mlp", "cnn", "provae0", "provae1", "provae2", "provae3")
-ALIKE = 1e-4  # relative, of loss and gradient: float32 rounding through a few layers
-SECONDS = 2.0  # of one measurement, about
+from benchmarks import cases, checking, flops, summary
+from benchmarks.workers import Worker
 
-
-class Side(NamedTuple):
-    """A process that steps on demand, and what it said when it was ready."""
-
-    name: str
-    process: subprocess.Popen
-    ready: dict[str, Any]
-
-    def ask(self, order: str) -> Any:
-        """The answer to one order."""
-        self.process.stdin.write(order + "\n")
-        self.process.stdin.flush()
-        return _answer(self.process, self.name)
+OURS, USUAL, BEST = "vae_jax", "torch, usual", "torch, best"
+THEIRS = (USUAL, BEST)
+TRIAL_SECONDS = 1.0  # for each form of the best
+PEAK_SECONDS = 0.3  # for each side, in each round
+COLUMNS = ("model", "side", "steps/s", "images/s", "ours over it")
+COLUMNS += ("first step, s", "peak memory, MB", "share of peak")
 
 
-def _answer(process: subprocess.Popen, name: str) -> Any:
-    line = process.stdout.readline()
-    if not line:
-        raise SystemExit(f"{name}: its process has ended; its own words are above")
-    return json.loads(line)
+class Setting(NamedTuple):
+    """What is the same for all workers of one model."""
+
+    case: str
+    images: str  # a file
+    precision: str
+    changes: dict[str, Any]
+    torch_python: str | None
+    cache: str  # an empty folder, so that nothing was compiled before
+
+    def ours(self) -> Worker:
+        given = self.case, self.images, self.precision, self.changes
+        names = "case", "images", "precision", "changes"
+        environment = {
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # the card is shared in turns
+            "JAX_ENABLE_COMPILATION_CACHE": "false",
+        }
+        arguments = dict(zip(names, given, strict=True))
+        return Worker("benchmarks.ours", None, environment, **arguments)
+
+    def torch(self, form: str) -> Worker:
+        given = self.case, self.images, self.precision, self.changes, form
+        names = "case", "images", "precision", "changes", "form"
+        place = tempfile.mkdtemp(dir=self.cache)
+        environment = {"TORCHINDUCTOR_CACHE_DIR": place}
+        arguments = dict(zip(names, given, strict=True))
+        module = "benchmarks.reference.side"
+        return Worker(module, self.torch_python, environment, **arguments)
 
 
-@contextlib.contextmanager
-def started(name: str, model: str, batch_size: int) -> Iterator[Side]:
-    """A side that has taken its first step."""
-    command = [sys.executable, "-m", "benchmarks.worker", name, model, str(batch_size)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:
-        try:
-            yield Side(name, process, _answer(process, name))
-        finally:
-            process.stdin.close()
-            process.wait()
-
-
-def check_alike(sides: Sequence[Side]) -> dict[str, float]:
-    """How far PyTorch's loss and gradient are from ours; ends the program if far."""
-    ours, theirs = sides[0], sides[1]
+def main(argv: list[str] | None = None) -> None:
+    """Measures each model in turn; what is found so far is always written."""
+    args = parsed(argv)
+    images, source = cases.images(args.images)
+    found = {"machine": summary.machine(), "images": source, "models": {}}
     with tempfile.TemporaryDirectory() as folder:
-        path = f"{folder}/gradient"
-        ours.ask(f"gradient {path}")
-        found = theirs.ask(f"gradient {path}")
-    for what, off in found.items():
-        if not off < ALIKE:
-            raise SystemExit(
-                f"{what}: both sides must agree within {ALIKE:g}, got {off:.3g}"
+        path = str(pathlib.Path(folder, "images.npy"))
+        np.save(path, images)
+        for name in args.models:
+            setting = Setting(
+                name, path, args.precision, args.changes, args.torch_python, folder
             )
-    return found
+            measured = measure(setting, args.rounds, args.seconds)
+            found["models"][name] = measured | {"source": source}
+            summary.write(args.out, "train_speed", found, text(found))
 
 
-def measure(model: str, batch_size: int, rounds: int) -> dict[str, Any]:
-    """All that one row of the table says."""
-    with contextlib.ExitStack() as stack:
-        sides = [
-            stack.enter_context(started(name, model, batch_size))
-            for name in worker.SIDES
-        ]
-        off = check_alike(sides)
-        peaks, seconds, steps = [sides[0].ask("peak")], {}, {}
-        for side in sides:
-            one = min(side.ask("steps 3") / 3 for _ in range(2))
-            steps[side.name] = max(int(SECONDS / one), 3)
-        for _ in range(rounds):
-            for side in sides:
-                num = steps[side.name]
-                each = side.ask(f"steps {num}") / num
-                seconds.setdefault(side.name, []).append(each)
-        peaks.append(sides[0].ask("peak"))
-        memory = {side.name: side.ask("memory") for side in sides}
-    return {
-        "model": model,
-        "batch_size": batch_size,
-        "devices": {side.name: side.ready["device"] for side in sides},
-        "off": off,
-        "flops_per_step": sides[1].ready["flops"],
-        "peak_flops_per_second": max(peaks),
-        "seconds_per_step": seconds,
-        "first_step_seconds": {s.name: s.ready["first_step_seconds"] for s in sides},
-        "peak_memory": memory,
-    }
-
-
-def summary(found: dict[str, Any]) -> dict[str, Any]:
-    """Medians, ratios of rounds, and the share of the peak."""
-    times = found["seconds_per_step"]
-    median = {side: statistics.median(of) for side, of in times.items()}
-    best = min(("memory", "compiled"), key=median.get)
-
-    def ratios(side):
-        return [b / a for a, b in zip(times["ours"], times[side], strict=True)]
-
-    of_best, of_usual = ratios(best), ratios("usual")
-    rate = found["flops_per_step"] / median["ours"]
-    return {
-        "model": found["model"],
-        "steps_per_second": {side: 1 / one for side, one in median.items()},
-        "images_per_second": found["batch_size"] / median["ours"],
-        "best": best,
-        "over_best": statistics.median(of_best),
-        "over_best_range": [min(of_best), max(of_best)],
-        "over_usual": statistics.median(of_usual),
-        "share_of_peak": rate / found["peak_flops_per_second"],
-    }
-
-
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Markdown, one line for each model."""
-    head = (
-        "| model | ours, steps/s | images/s | usual | memory | compiled | ours over "
-        "best | its range | ours over usual | share of the product peak |"
+def parsed(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.train_speed",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    lines = [head, "|" + "---|" * (head.count("|") - 1)]
-    for row in rows:
-        rate = row["steps_per_second"]
-        low, high = row["over_best_range"]
-        cells = [
-            row["model"],
-            f"{rate['ours']:.4g}",
-            f"{row['images_per_second']:,.0f}",
-            *(f"{rate[side]:.4g}" for side in ("usual", "memory", "compiled")),
-            f"{row['over_best']:.2f} ({row['best']})",
-            f"{low:.2f} to {high:.2f}",
-            f"{row['over_usual']:.2f}",
-            f"{row['share_of_peak']:.0%}",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    parser.add_argument("--models", default=",".join(cases.DEFAULT))
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each turn")
+    parser.add_argument("--images", type=int, default=50_000, help="to train on")
+    parser.add_argument("--out", type=pathlib.Path, default="train_speed")
+    parser.add_argument(
+        "--precision",
+        choices=("default", "float32", "tensorfloat32", "bfloat16"),
+        default="default",
+        help="of matrix products, on both sides; default: JAX's on this device",
+    )
+    parser.add_argument("--torch-python", help="interpreter with torch; default: this")
+    parser.add_argument(
+        "--changes", type=json.loads, default={}, help="of config fields, as JSON"
+    )
+    args = parser.parse_args(argv)
+    args.models = args.models.split(",")
+    for name in args.models:
+        cases.find(name)
+    return args
 
 
-def main() -> None:
-    """Measures, prints as it goes, and writes the table and everything measured."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--models", default=",".join(MODELS))
-    parser.add_argument("--batch_size", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", help="folder for speed.md and speed.json")
-    args = parser.parse_args()
-    names = args.models.split(",")
-    if unknown := set(names) - set(MODELS):
-        parser.error(f"--models: must be of {', '.join(MODELS)}, got {unknown.pop()!r}")
-    found, rows = [], []
-    for name in names:
-        found.append(measure(name, args.batch_size, args.rounds))
-        rows.append(summary(found[-1]))
-        print(table(rows[-1:]) if len(rows) == 1 else table(rows).splitlines()[-1])
-        sys.stdout.flush()
-    if args.out:
-        folder = pathlib.Path(args.out)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "speed.md").write_text(table(rows) + "\n")
-        (folder / "speed.json").write_text(json.dumps({"rows": rows, "raw": found}))
+def measure(setting: Setting, rounds: int, seconds: float) -> dict[str, Any]:
+    """Everything about one model.
+
+    Raises:
+        ValueError: if the sides do not compute the same, or on the same device.
+    """
+    differences = checked(setting)
+    tried, form = fastest(setting)
+    with contextlib.ExitStack() as stack:
+        sides, first_step = {}, {}
+        forms = {OURS: None, USUAL: "usual", BEST: form}
+        for side, its_form in forms.items():
+            made = setting.ours() if side == OURS else setting.torch(its_form)
+            sides[side] = stack.enter_context(made)
+            first_step[side] = made.first_step()
+        num_steps = {side: steps_in(seconds, worker) for side, worker in sides.items()}
+        rates, peaks = {side: [] for side in sides}, []
+        for _ in range(rounds):
+            for side, worker in sides.items():
+                taken = worker.ask("steps", num_steps[side])
+                rates[side].append(num_steps[side] / taken)
+            peaks.append(max(sides[s].ask("peak", PEAK_SECONDS) for s in (OURS, BEST)))
+        facts = {side: worker.ask("facts") for side, worker in sides.items()}
+        peak_of_one = None
+        if facts[BEST]["platform"] == "cpu":
+            peak_of_one = sides[BEST].ask("peak", PEAK_SECONDS, 1)
+    config = cases.config(cases.find(setting.case), setting.changes)
+    return {
+        "same": differences,
+        "batch_size": config.data.batch_size[0],
+        "flops_per_step": flops_of(setting, config),
+        "best_form": form,
+        "forms_tried": tried,
+        "steps_per_turn": num_steps,
+        "steps_per_second": rates,
+        "peak_flops": peaks,
+        "peak_flops_of_one_thread": peak_of_one,
+        "first_step_seconds": first_step,
+        "facts": facts,
+    }
+
+
+def flops_of(setting: Setting, config) -> int:
+    case = cases.find(setting.case)
+    shape = np.load(setting.images, mmap_mode="r").shape[1:]
+    layers = flops.layers(config, shape, case.stage, case.fading)
+    return flops.step(layers, config.data.batch_size[0])
+
+
+def checked(setting: Setting) -> dict[str, float]:
+    """How far both sides are apart on the same weights and images.
+
+    Raises:
+        ValueError: if by more than rounding, or if they are on different devices.
+    """
+    with setting.ours() as ours, setting.torch("usual") as theirs:
+        devices = [side.ask("facts")["platform"] for side in (ours, theirs)]
+        if len(set(devices)) > 1:
+            raise ValueError(
+                f"device: must be the same for both sides, got {devices[0]} here and "
+                f"{devices[1]} for torch"
+            )
+        loss, grads, params = ours.ask("loss_and_grads")
+        return checking.check(
+            setting.case, (loss, grads), theirs.ask("loss_and_grads", params)
+        )
+
+
+def fastest(setting: Setting) -> tuple[dict[str, Any], str]:
+    """The best form of PyTorch, and the steps a second of all, or why there are none.
+
+    Raises:
+        RuntimeError: if not one of them works.
+    """
+    with setting.torch("usual") as worker:
+        forms = worker.ask("forms")
+    tried: dict[str, Any] = {}
+    for form in forms:
+        try:
+            with setting.torch(form) as worker:
+                worker.first_step()
+                num = steps_in(TRIAL_SECONDS, worker)
+                tried[form] = num / worker.ask("steps", num)
+        except RuntimeError as error:  # there may be no compiler
+            tried[form] = str(error)
+    rates = {form: rate for form, rate in tried.items() if not isinstance(rate, str)}
+    if not rates:
+        raise RuntimeError(f"torch: one form must work, got {tried}")
+    return tried, max(rates, key=rates.get)
+
+
+def steps_in(seconds: float, worker: Worker) -> int:
+    """How many steps take about so long, after some that warm up."""
+    num = 1
+    while (taken := worker.ask("steps", num)) < seconds / 4 and num < 2**20:
+        num *= 2 if taken > seconds / 32 else 4
+    return max(1, round(num * seconds / taken))
+
+
+def text(found: dict[str, Any]) -> str:
+    """A table, and what has to be known to read it."""
+    rows, notes = [], []
+    for name, model in found["models"].items():
+        rates, facts = model["steps_per_second"], model["facts"]
+        rounds, batch_size = len(rates[OURS]), model["batch_size"]
+        for side, its in rates.items():
+            ratio = "" if side == OURS else summary.ratios(rates[OURS], its)
+            work = [rate * model["flops_per_step"] for rate in its]
+            bytes_taken = facts[side]["device_bytes"] or facts[side]["host_bytes"]
+            rows.append(
+                [
+                    name,
+                    side,
+                    summary.spread(its),
+                    f"{summary.spread(its).median * batch_size:,.0f}",
+                    ratio,
+                    f"{model['first_step_seconds'][side]:.1f}",
+                    f"{bytes_taken / 1e6:,.0f}",
+                    summary.ratios(work, model["peak_flops"]),
+                ]
+            )
+        notes.append(
+            f"- {name}: batch {batch_size}, {rounds} rounds, "
+            f"{model['flops_per_step'] / 1e6:,.0f} MFLOP a step; the best PyTorch is "
+            f"`{model['best_form']}`; matrix products reach "
+            f"{summary.spread([p / 1e9 for p in model['peak_flops']])} GFLOP/s"
+        )
+        if model["peak_flops_of_one_thread"]:
+            notes[-1] += (
+                f", {model['peak_flops_of_one_thread'] / 1e9:.3g} on one thread"
+            )
+    first = next(iter(found["models"].values()))["facts"]
+    of = found["machine"]
+    head = (
+        f"{first[OURS]['version']}, {first[BEST]['version']}; {first[OURS]['device']}; "
+        f"{of['cpu']}, {of['cores_usable']} cores, {first[BEST]['threads']} threads of "
+        f"torch; load average before {of['load_average']}; {found['images']}.\n"
+        "Medians, with the smallest and largest of all rounds; nothing was compiled "
+        "before."
+    )
+    return "\n\n".join([head, summary.table(COLUMNS, rows), "\n".join(notes)])
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The same models in PyTorch, which is needed here and nowhere else."""
+"""The same models in PyTorch, to compare with. Needs benchmarks/requirements.txt."""
