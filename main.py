@@ -3,6 +3,7 @@
   python main.py --config=configs/mnist_cnn.py              train, then evaluate
   python main.py --config=... --config.loss.beta=4          change any field
   python main.py --config=... --workdir=RUN                 in RUN; resumes there
+  python main.py --config=... --profile                     show where the time goes
   python main.py --mode=doctor --config=...                 what will go wrong, and cost
   python main.py --mode=eval --workdir=RUN                  evaluate a run again
   python main.py --mode=sample --workdir=RUN --num=64       means of new images
@@ -68,6 +69,7 @@ def main(argv: list[str]) -> int:
         step=args.step,
         workdirs=args.workdirs,
         out=args.out,
+        profile=args.profile,
         command=argv,
     )
 
@@ -134,6 +136,8 @@ def check_one_run(args: flags.FlagValues) -> None:
         raise ValueError("--workdir: is not for --mode=doctor, which looks at a config")
     if args.stage is not None and args.mode not in ("eval", "sample"):
         raise ValueError("--stage: is for --mode=eval and --mode=sample")
+    if args.profile and args.mode != "train":
+        raise ValueError("--profile: is for --mode=train")
     if (args.step is None) == (args.mode == "replay"):
         raise ValueError("--step: is for --mode=replay, which needs it")
     if args.mode not in BEFORE_A_RUN and args.workdir is None:
@@ -216,6 +220,13 @@ def known_flags() -> flags.FlagValues:
     )
     flags.DEFINE_string(
         "out", ".", "compare: folder for comparison.md and comparison.csv", **define
+    )
+    flags.DEFINE_bool(
+        "profile",
+        False,
+        "train: trace a few steps of each stage into RUN/profile, print where their "
+        "time goes, and train on",
+        **define,
     )
     flags.DEFINE_bool(
         "compilation_cache",

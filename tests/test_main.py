@@ -42,6 +42,8 @@ def run(*args):
         ([DIGITS, "--num=0", "--mode=sample"], "--num=0: 0 is not a positive integer"),
         ([DIGITS, "--stage=1"], "--stage: is for --mode=eval and --mode=sample"),
         ([DIGITS, "--step=1"], "--step: is for --mode=replay, which needs it"),
+        ([DIGITS, "--mode=doctor", "--profile"], "--profile: is for --mode=train"),
+        ([*COMPARE, "--profile"], "--profile: is not for --mode=compare, which takes"),
         (["--mode=replay", "--workdir=a"], "--step: is for --mode=replay, which needs"),
         (["--mode=replay", "--step=0"], "--step=0: 0 is not a positive integer"),
         (["--mode=replay", "--step=1"], "--workdir: must name a run for --mode=replay"),

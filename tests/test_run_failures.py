@@ -280,12 +280,12 @@ def test_deleted_checkpoints_and_pictures_do_not_end_a_run(
 
     fit = training.fit
 
-    def delete_and_fit(session):
+    def delete_and_fit(session, profile):
         state = training.restore_or_begin(session)
         shutil.rmtree(copy / "checkpoints")
         shutil.rmtree(copy / "plots")
         monkeypatch.setattr(training, "restore_or_begin", lambda _: state)
-        return fit(session)
+        return fit(session, profile)
 
     monkeypatch.setattr(training, "fit", delete_and_fit)
     assert run(copy) == 0

@@ -249,6 +249,7 @@ def _average(
     return jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, state.ema, params)
 
 
+@jax.named_scope("update")  # for profiles: what is fused with it is the optimiser
 def _accept(state: TrainState, proposed: tuple, ok: Bool[Array, ""]) -> TrainState:
     """The state after a step: the proposal if it is ``ok``, what was there if not."""
     terms = proposed[-1]

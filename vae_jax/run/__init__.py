@@ -61,7 +61,7 @@ def run(
         workdir: the run directory; if None, training makes one.
         compilation_cache: whether compiled functions are kept for later processes.
         **options: ``command``, the command line; ``num``, ``sample_seed``, ``stage``,
-            ``step``, ``workdirs``, ``out``.
+            ``step``, ``workdirs``, ``out``, ``profile``.
     """
     absl_logging.set_verbosity(absl_logging.WARNING)  # orbax says a lot under INFO
     modes = {
@@ -93,7 +93,7 @@ def run(
     return 0
 
 
-def run_training(config, workdir, log, command, **_) -> None:
+def run_training(config, workdir, log, command, profile, **_) -> None:
     """Trains to the end, or on from where an earlier process stopped; evaluates."""
     plain = json.loads(config.to_json())
     with foreseen():
@@ -124,7 +124,7 @@ def run_training(config, workdir, log, command, **_) -> None:
             experiment.record_environment(folder, command)
         LOGGER.info("run directory: %s", folder)
         with opened(config, job, folder) as session, saved_so_far(session):
-            final.finish(session, training.fit(session))
+            final.finish(session, training.fit(session, profile))
 
 
 def run_doctor(config, workdir, log, **_) -> None:

@@ -16,7 +16,7 @@ from vae_jax import (
 )
 from vae_jax import tensorboard as tensorboard_files
 from vae_jax.assembly import Job, Phase
-from vae_jax.run import final, replay
+from vae_jax.run import final, profiling, replay
 from vae_jax.run.session import Session, Stopped, dispensable, foreseen, go_on
 from vae_jax.run.stepping import Feed
 from vae_jax.train import TrainState
@@ -24,13 +24,17 @@ from vae_jax.train import TrainState
 LOGGER = experiment.LOGGER
 
 
-def fit(session: Session) -> TrainState:
-    """Trains up to the last epoch. What is done is logged, saved and pictured."""
+def fit(session: Session, profile: bool) -> TrainState:
+    """Trains up to the last epoch. What is done is logged, saved and pictured.
+
+    With ``profile``, so is where the time of a step goes.
+    """
     config, job, _, saved = session
     state = restore_or_begin(session)
     feed = Feed(job, config.seed, config.data.placement)
     done, total = int(state.step), job.plan[-1].end_step
     stop_if_bad(session, feed, state)  # as it was when it was saved
+    look = profiling.Profile(session.folder, profile)
     images_done = functools.partial(growth.images_done, job.plan)
     with (
         pacing.pace(**config.checkpoint, max_minutes=config.train.max_minutes) as pace,
@@ -44,7 +48,7 @@ def fit(session: Session) -> TrainState:
             if start == 0:
                 pace.start_epoch()
             piece = pace.next_piece(done, phase.stage.steps_per_epoch - start)
-            with pace.timed(piece):
+            with look.around(phase.stage.index, done, piece), pace.timed(piece):
                 state = feed.take(phase, state, piece)
                 done = int(state.step)
             show(images_done(done), label(session, done), train.epoch_means(state))
