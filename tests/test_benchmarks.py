@@ -147,7 +147,7 @@ def test_sides_that_differ_are_refused(loss, grads, message):
 
 
 def test_an_unknown_model_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="models: must be of mlp, cnn, .*, got 'gan'"):
+    with pytest.raises(ValueError, match=r"models: must be of mlp, cnn, .* got 'gan'"):
         cases.find("gan")
 
 
