@@ -3,10 +3,10 @@
     python -m benchmarks.importance --out=FOLDER
     python -m benchmarks.importance --images=10000           the whole of it
 
-For the MLP of mnist_mlp, untrained, as the time does not depend on weights. Every sample
-of every image is decoded: with K = 5000 for each of 10,000 images 5e7 times 0.963 MFLOP,
-48 TFLOP, which at 160 GFLOP/s take 5 minutes. The time grows with the number of images,
-so a few images give the ratio: 200 of them are 1/50 of all, a floor of 6 seconds there.
+For the MLP of mnist_mlp, untrained, as the time does not depend on weights. Every
+sample of every image is decoded: with K = 5000 for each of 10,000 images 5e7 times
+0.963 MFLOP, 48 TFLOP, which at 160 GFLOP/s take 5 minutes. The time grows with the
+number of images, so a few give the ratio: 200 are 1/50 of all, a floor of 6 s there.
 The peak is that of products of large matrices, measured in the same rounds.
 """
 
