@@ -6,7 +6,15 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import cases, checking, flops, summary, train_speed, workers
+from benchmarks import (
+    cases,
+    checking,
+    flops,
+    summary,
+    tracing,
+    train_speed,
+    workers,
+)
 from configs import mnist_cnn, mnist_mlp, mnist_provae
 
 MNIST = (28, 28, 1)
@@ -111,6 +119,13 @@ def test_the_table_of_training_speed_says_how_much_faster_and_how_near_the_peak(
     assert "| mlp | torch, usual | 10 (10..10) | 100 | 3 (2..4) |" in text
     assert "| mlp | torch, best | 20 (20..20) | 200 | 1.5 (1..2) |" in text
     assert json.loads((tmp_path / "out" / "speed.json").read_text()) == found
+
+
+def test_time_in_which_events_overlap_counts_once():
+    # From 0 to 5, with one within another, and from 7 to 8.
+    events = [("b", 7, 8), ("a", 0, 4), ("b", 1, 2), ("a", 3, 5)]
+    found = tracing.busy(tracing.Event(*event) for event in events)
+    assert found == (6, [("a", 6), ("b", 2)])
 
 
 def gradients(**changed):
