@@ -4,6 +4,7 @@
 #   bash benchmarks/accelerator.sh                  writes into ./accelerator, or $OUT
 #   TORCH_PYTHON=PATH bash benchmarks/accelerator.sh   where torch has its own Python
 #   SMALL=1 bash benchmarks/accelerator.sh          in small: does all of it run?
+#   MODELS=mlp bash benchmarks/accelerator.sh       one of mlp,cnn
 #
 # accelerator.md has every table, log.txt what was printed, NAME.json all numbers. Each
 # part has its own limit of time; one that fails or is late does not stop the others.
@@ -17,6 +18,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 failed=()
 
+models=${MODELS:-mlp,cnn}
 training=(--rounds=5 --seconds=2) study=() bound=(--images=10000) longer=1
 if [ -n "${SMALL:-}" ]; then
   training=(--rounds=1 --seconds=0.2 --images=512)
@@ -24,26 +26,28 @@ if [ -n "${SMALL:-}" ]; then
     --steps=3 --largest-batch=1024)
   bound=(--images=50 --samples=100 --rounds=1) longer=10
 fi
+study+=(--models="$models")
 torch=()
 [ -n "${TORCH_PYTHON:-}" ] && torch=(--torch-python="$TORCH_PYTHON")
 
 part() {  # name, seconds at most, command
-  local name=$1 limit=$(($2 * longer))
+  local name=$1 limit=$(($2 * longer)) table="$scratch/$1.md"
   shift 2
   echo "== $name (after ${SECONDS}s)" | tee -a "$OUT/log.txt"
   timeout "$limit" "$PYTHON" -m "$@" --out="$scratch" >>"$OUT/log.txt" 2>&1 ||
     failed+=("$name")
-  local table="$scratch/$name.md"
   { [ -f "$table" ] && cat "$table" || echo "nothing was found"; echo; } |
     { printf '## %s\n\n' "$name"; cat; } >>"$OUT/accelerator.md"
   [ -f "$scratch/$name.json" ] && cp "$scratch/$name.json" "$OUT"
 }
 
-part train_speed 270 benchmarks.train_speed --models=mlp,cnn "${training[@]}" "${torch[@]}"
+part train_speed 270 benchmarks.train_speed --models="$models" \
+  "${training[@]}" "${torch[@]}"
 part profile 40 benchmarks.accelerator profile "${study[@]}"
 part importance 40 benchmarks.importance "${bound[@]}"
 part precision 100 benchmarks.accelerator precision "${study[@]}"
-XLA_PYTHON_CLIENT_MEM_FRACTION=0.95 part batch 90 benchmarks.accelerator batch "${study[@]}"
+XLA_PYTHON_CLIENT_MEM_FRACTION=0.95 part batch 90 \
+  benchmarks.accelerator batch "${study[@]}"
 # Else a GPU may give other bits each time, whatever the cut.
 XLA_FLAGS="${XLA_FLAGS:-} --xla_gpu_deterministic_ops=true" \
   part unroll 50 benchmarks.accelerator unroll "${study[@]}"
