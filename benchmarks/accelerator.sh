@@ -1,54 +1,56 @@
 #!/usr/bin/env bash
-# Everything that is measured on an accelerator, in one call of under ten minutes.
+# All that is asked of an accelerator, in one call of under ten minutes on an H100.
 #
-#     pip install -r benchmarks/requirements.txt
-#     bash benchmarks/accelerator.sh [FOLDER]
+#   bash benchmarks/accelerator.sh                  writes into ./accelerator, or $OUT
+#   TORCH_PYTHON=PATH bash benchmarks/accelerator.sh   where torch has its own Python
+#   SMALL=1 bash benchmarks/accelerator.sh          in small: does all of it run?
+#   MODELS=mlp bash benchmarks/accelerator.sh       one of mlp,cnn
 #
-# Writes to FOLDER (default: accelerator). SMALL=1 takes a minute or two on two cores and
-# shows only that all of it runs.
-set -u
-out=${1:-accelerator}
-mkdir -p "$out"
-if [ "${SMALL:-}" ]; then
-    rounds=1 epochs=1 images=50 samples=20 sizes="64 128" speed=mlp
-    short="--config.data.name=digits --config.data.valid_size=200 --config.data.test_size=297"
-else
-    rounds=5 epochs=20 images=10000 samples=5000 sizes="128 512 2048 8192" speed=mlp,cnn
-    short=""
+# accelerator.md has every table, log.txt what was printed, NAME.json all numbers. Each
+# part has its own limit of time; one that fails or is late does not stop the others.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export PYTHONPATH=.
+PYTHON=${PYTHON:-python}
+OUT=${OUT:-accelerator}
+mkdir -p "$OUT"
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+failed=()
+
+models=${MODELS:-mlp,cnn}
+training=(--rounds=5 --seconds=2) study=() bound=(--images=10000) longer=1
+if [ -n "${SMALL:-}" ]; then
+  training=(--rounds=1 --seconds=0.2 --images=512)
+  study=(--images=512 --test-images=64 --num-seeds=2 --epochs=1 --seconds=0.2
+    --steps=3 --largest-batch=1024)
+  bound=(--images=50 --samples=100 --rounds=1) longer=10
 fi
-failed=0
-step() {  # step NAME COMMAND...: its output in a file of that name
-    local name=$1 began=$SECONDS
-    shift
-    if "$@" > "$out/$name.log" 2>&1; then
-        echo "$name: $((SECONDS - began)) s"
-    else
-        echo "$name: failed, see $out/$name.log"
-        failed=1
-    fi
-}
-train() {  # train NAME FLAGS...
-    local name=$1
-    shift
-    # shellcheck disable=SC2086
-    step "$name" python main.py --config=configs/mnist_mlp.py $short \
-        --config.train.epochs=$epochs --config.eval.pictures_every=0 \
-        --workdir="$out/$name" "$@"
+study+=(--models="$models")
+torch=()
+[ -n "${TORCH_PYTHON:-}" ] && torch=(--torch-python="$TORCH_PYTHON")
+
+part() {  # name, seconds at most, command
+  local name=$1 limit=$(($2 * longer)) table="$scratch/$1.md"
+  shift 2
+  echo "== $name (after ${SECONDS}s)" | tee -a "$OUT/log.txt"
+  timeout "$limit" "$PYTHON" -m "$@" --out="$scratch" >>"$OUT/log.txt" 2>&1 ||
+    failed+=("$name")
+  { [ -f "$table" ] && cat "$table" || echo "nothing was found"; echo; } |
+    { printf '## %s\n\n' "$name"; cat; } >>"$OUT/accelerator.md"
+  [ -f "$scratch/$name.json" ] && cp "$scratch/$name.json" "$OUT"
 }
 
-python -c "import jax; print(jax.__version__, jax.devices())" | tee "$out/devices.log"
-step speed python -m benchmarks.train_speed --models=$speed --rounds=$rounds \
-    --out="$out"
-for size in $sizes; do
-    step "speed_$size" python -m benchmarks.train_speed --models=mlp --rounds=$rounds \
-        --changes="{\"data.batch_size\": [$size]}" --out="$out/batch_$size"
-done
-train profiled --profile
-# Products of float32 with and without rounding to shorter formats: is the bound the same?
-JAX_DEFAULT_MATMUL_PRECISION=float32 train float32
-JAX_DEFAULT_MATMUL_PRECISION=bfloat16 train bfloat16
-step importance python -m benchmarks.importance --images=$images --samples=$samples \
-    --rounds=2
-step startup python -m benchmarks.startup --rounds=$rounds
-grep -h "elbo   " "$out"/float32.log "$out"/bfloat16.log
-exit $failed
+part train_speed 270 benchmarks.train_speed --models="$models" \
+  "${training[@]}" "${torch[@]}"
+part profile 40 benchmarks.accelerator profile "${study[@]}"
+part importance 40 benchmarks.importance "${bound[@]}"
+part precision 100 benchmarks.accelerator precision "${study[@]}"
+XLA_PYTHON_CLIENT_MEM_FRACTION=0.95 part batch 90 \
+  benchmarks.accelerator batch "${study[@]}"
+# Else a GPU may give other bits each time, whatever the cut.
+XLA_FLAGS="${XLA_FLAGS:-} --xla_gpu_deterministic_ops=true" \
+  part unroll 50 benchmarks.accelerator unroll "${study[@]}"
+
+echo "== done (after ${SECONDS}s); failed: ${failed[*]:-nothing}" | tee -a "$OUT/log.txt"
+[ ${#failed[@]} -eq 0 ]

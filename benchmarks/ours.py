@@ -21,6 +21,19 @@ def dataset(images: np.ndarray) -> Dataset:
     return Dataset("mnist", "benchmark", Split(images, None), none, none)
 
 
+def peak_flops(seconds: float) -> float:
+    """Operations a second of products of large matrices, for about so long."""
+    size = 1024 if jax.default_backend() == "cpu" else 8192
+    a = jnp.full((size, size), 1e-3)
+    product = jax.jit(jnp.matmul)
+    jax.block_until_ready(product(a, a))
+    began, num = time.perf_counter(), 0
+    while (spent := time.perf_counter() - began) < seconds:
+        jax.block_until_ready([product(a, a) for _ in range(4)])
+        num += 4
+    return 2 * size**3 * num / spent
+
+
 class Side:
     """A job at the stage of a case, as training runs it."""
 
@@ -98,8 +111,7 @@ class Side:
         return float(tried.loss), by_path(tried.grads), by_path(params)
 
     def peak(self, seconds: float) -> float:
-        """See the function of that name."""
-        return peak(seconds)
+        return peak_flops(seconds)
 
     def facts(self) -> dict[str, Any]:
         """What this side ran on, and the most memory that it took so far."""
@@ -113,19 +125,6 @@ class Side:
             "host_bytes": workers.host_peak_bytes(),
             "device_bytes": stats.get("peak_bytes_in_use"),
         }
-
-
-def peak(seconds: float) -> float:
-    """Operations a second of products of large matrices, for about so long."""
-    size = 1024 if jax.default_backend() == "cpu" else 8192
-    a = jnp.full((size, size), 1e-3)
-    product = jax.jit(jnp.matmul)
-    jax.block_until_ready(product(a, a))
-    began, num = time.perf_counter(), 0
-    while (spent := time.perf_counter() - began) < seconds:
-        jax.block_until_ready([product(a, a) for _ in range(4)])
-        num += 4
-    return 2 * size**3 * num / spent
 
 
 def by_path(tree: Any) -> dict[str, np.ndarray]:

@@ -1,105 +1,159 @@
-"""From the command to its first training step, and to its help text.
+"""Seconds from ``python main.py`` to the end of the first training step, and of --help.
 
-    python -m benchmarks.startup
-    python -m benchmarks.startup --configs=configs/mnist_cnn.py --rounds=5
+    python -m benchmarks.startup --out=FOLDER
+    python -m benchmarks.startup --configs=mnist_mlp --rounds=9
 
-``cold`` begins with an empty folder of compiled functions, ``warm`` with what the same
-command has left there. Each is a process of its own; medians with their range.
+Every round is a process of its own: cold, with an empty folder as compilation cache,
+and warm, with the folder of an earlier one. What main.py is given is what a user gives
+it; the process ends as soon as the first piece of training, which is one step, is done.
+A first round that is not counted brings the files into the system's memory.
 """
 
 import argparse
+import importlib.abc
+import importlib.util
 import os
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
-ROOT = pathlib.Path(__file__).parent.parent
-# Runs main.py up to the end of its first piece of steps, which is one step.
-FIRST_STEP = """
-import os, sys, time
+from benchmarks import summary
 
-import main
-from vae_jax import train
-
-make = train.make_run_steps
+ROOT = pathlib.Path(__file__).parents[1]
+COLUMNS = ("command", "compilation cache", "seconds")
+MARK = "first step at "
 
 
-def make_and_stop(step):
-    run_steps = make(step)
+class After(importlib.abc.MetaPathFinder):
+    """Calls ``act(module)`` as soon as a module of that name is imported.
 
-    def first(*arguments):
-        import jax
+    Unlike an import here, it leaves to main.py when that is, and what it sets before.
+    """
 
-        jax.block_until_ready(run_steps(*arguments))
-        print(time.time() - float(sys.argv[1]), flush=True)
-        os._exit(0)
+    def __init__(self, name: str, act):
+        self._name, self._act = name, act
 
-    return first
+    def find_spec(self, name, path, target=None):
+        del path, target
+        if name != self._name:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        execute = spec.loader.exec_module
 
+        def execute_and_act(module):
+            execute(module)
+            self._act(module)
 
-train.make_run_steps = make_and_stop
-sys.exit(main.main(["main.py", *sys.argv[2:]]))
-"""
-
-
-def seconds(command: list[str], cache: str) -> float:
-    """From here to the last line that the command prints, or to its end."""
-    environment = {**os.environ, "XDG_CACHE_HOME": cache}
-    started = time.time()
-    command = [part.replace("STARTED", str(started)) for part in command]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env=environment, check=True
-    )
-    ended = time.time()
-    last = done.stdout.strip().splitlines()[-1]
-    return float(last) if last.replace(".", "").isdigit() else ended - started
+        spec.loader.exec_module = execute_and_act
+        return spec
 
 
-def first_step(config: str, cache: str) -> float:
-    """Of a run of that config in a folder of its own."""
+def end_after_first_step(train: Any) -> None:
+    """Makes the first ``run_steps`` say when it is done, and end the process."""
+    make = train.make_run_steps
+
+    def make_run_steps(*arguments, **options):
+        run_steps = make(*arguments, **options)
+
+        def run_and_end(*arguments, **options):
+            state = run_steps(*arguments, **options)
+            assert int(state.step) >= 1  # waits for it
+            print(f"{MARK}{time.monotonic()}", flush=True)
+            os._exit(0)
+
+        return run_and_end
+
+    train.make_run_steps = make_run_steps
+
+
+def child(argv: list[str]) -> int:
+    """``python main.py``, up to the first step."""
+    sys.meta_path.insert(0, After("vae_jax.train", end_after_first_step))
+    import main as program
+
+    return program.main(["main.py", *argv])
+
+
+def to_first_step(config: str, cache: str) -> float:
+    """Seconds that a new process takes.
+
+    Raises:
+        RuntimeError: if it does not come to a first step.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        flags = [f"--config={config}", f"--workdir={folder}/run"]
-        command = [sys.executable, "-c", FIRST_STEP, "STARTED", *flags]
-        return seconds(command, cache)
+        command = [sys.executable, "-m", "benchmarks.startup", "--child"]
+        command += [f"--config=configs/{config}.py", f"--workdir={folder}/run"]
+        began = time.monotonic()
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=os.environ | {"JAX_COMPILATION_CACHE_DIR": cache},
+            capture_output=True,
+            text=True,
+        )
+    _, found, moment = done.stdout.rpartition(MARK)
+    if not found:
+        raise RuntimeError(f"{config}: must come to a first step, got {done.stderr}")
+    return float(moment) - began
 
 
-def keep_data(config: str, cache: str) -> None:
-    """Has the images in the cache, which are read from there in every round."""
-    first_step(config, cache)
-    for path in (pathlib.Path(cache) / "vae_jax" / "xla").rglob("*"):
-        if path.is_file():
-            path.unlink()
+def to_help() -> float:
+    """Seconds of ``python main.py --help``."""
+    began = time.monotonic()
+    command = [sys.executable, "main.py", "--help"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return time.monotonic() - began
 
 
-def shown(name: str, values: list[float]) -> str:
-    """One line of the table."""
-    middle, low, high = statistics.median(values), min(values), max(values)
-    return f"| {name} | {middle:.2f} s | {low:.2f} to {high:.2f} |"
+def measure(configs: list[str], rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Seconds of every round, by command and state of the cache; by turns."""
+    found = {"--help": {"": []}}
+    found |= {config: {"cold": [], "warm": []} for config in configs}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(-1, rounds):
+            times = {"--help": {"": to_help()}}
+            for config in configs:
+                warm = str(pathlib.Path(folder, config))
+                cold = tempfile.mkdtemp(dir=folder)
+                times[config] = {
+                    "cold": to_first_step(config, cold),
+                    "warm": to_first_step(config, warm),
+                }
+            if number < 0:  # fills the warm cache
+                continue
+            for command, its in times.items():
+                for state, seconds in its.items():
+                    found[command][state].append(seconds)
+    return found
 
 
-def main() -> None:
-    """Prints a table as it goes."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--configs", default="configs/mnist_mlp.py")
+def main(argv: list[str] | None = None) -> None:
+    """Measures and writes a table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.startup",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--configs", default="mnist_mlp,mnist_cnn")
     parser.add_argument("--rounds", type=int, default=5)
-    args = parser.parse_args()
-    print("| what | median | range |\n|---|---|---|", flush=True)
-    with tempfile.TemporaryDirectory() as cache:
-        helps = [[sys.executable, "main.py", "--help"]] * args.rounds
-        print(shown("--help", [seconds(one, cache) for one in helps]), flush=True)
-    for config in args.configs.split(","):
-        cold, warm = [], []
-        for _ in range(args.rounds):
-            with tempfile.TemporaryDirectory() as cache:
-                keep_data(config, cache)
-                cold.append(first_step(config, cache))
-                warm.append(first_step(config, cache))
-        print(shown(f"{config}, cold", cold), flush=True)
-        print(shown(f"{config}, warm", warm), flush=True)
+    parser.add_argument("--out", type=pathlib.Path, default="startup")
+    args = parser.parse_args(argv)
+    machine = summary.machine()
+    found = measure(args.configs.split(","), args.rounds)
+    rows = [
+        (command, state, summary.spread(seconds))
+        for command, its in found.items()
+        for state, seconds in its.items()
+    ]
+    text = f"{machine}, {args.rounds} rounds\n\n{summary.table(COLUMNS, rows)}"
+    summary.write(args.out, "startup", {"machine": machine, "seconds": found}, text)
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        sys.exit(child(sys.argv[2:]))
     main()

@@ -23,8 +23,7 @@ def level(
         return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
 
     true = sums(np.ones((1, *images.shape[1:3], 1), np.float32))
-    means = np.concatenate(
-        [sums(part / np.float32(255)) for part in np.array_split(images, 50)]
-    )
+    parts = (images[i : i + 1000] for i in range(0, len(images), 1000))
+    means = np.concatenate([sums(part / np.float32(255)) for part in parts])
     np.divide(means, true, out=means, where=true > 0)
     return means, true / side**2
