@@ -279,6 +279,40 @@ def test_deterministic_training_sets_its_flag_before_jax_is_imported(monkeypatch
     ]
 
 
+@pytest.mark.parametrize(
+    ("flag", "known", "level"),
+    [
+        ("--compilation_cache", None, "3"),
+        ("--compilation_cache", "0", "0"),
+        ("--nocompilation_cache", None, None),
+    ],
+)
+def test_xla_does_not_warn_of_its_own_cache_unless_it_is_asked_to(
+    monkeypatch, flag, known, level
+):
+    from vae_jax import run as module
+
+    given = []
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    if known is not None:
+        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", known)
+    monkeypatch.setattr(module, "run", lambda *_, **options: given.append(options) or 0)
+    assert run(DIGITS, flag) == 0
+    assert os.environ.get("TF_CPP_MIN_LOG_LEVEL") == level
+    assert given[0]["compilation_cache"] == (flag == "--compilation_cache")
+
+
+def test_training_starts_without_what_pictures_and_the_doctor_need():
+    code = (
+        "import sys, vae_jax.run; names = 'matplotlib', 'scipy', 'tensorflow_datasets';"
+        "print([name for name in names if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
 @pytest.fixture
 def runs(tmp_path):
     """Two run directories as evaluation leaves them; one has a comma in its name."""

@@ -118,8 +118,6 @@ class Checked(pathlib.PurePosixPath):
         total, content = content[:32], content[32:]
         if total != hashlib.sha256(content).digest():
             _say_once(self._path, "damaged; made anew")
-            with contextlib.suppress(OSError):
-                self._path.unlink()
             return None
         return content
 
