@@ -30,7 +30,7 @@ def test_the_doctor_says_what_it_finds_and_writes_nothing(capfd, tmp_path, monke
 
 
 def test_every_stage_that_is_trained_is_looked_at(capfd, tmp_path, monkeypatch):
-    def of_stage(job, phase, images, seed):
+    def of_stage(job, phase, feed):
         epochs, index = phase.stage.epochs, phase.stage.index
         return costs.Cost(index, epochs, 1, 1.0, 0.5, 1, 4, 0, {"state": 10**6})
 

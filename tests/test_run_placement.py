@@ -198,7 +198,10 @@ def test_a_run_on_files_resumed_in_a_chunk_is_that_on_an_array(tmp_path, monkeyp
         stop_after(7, patch)
         trained("npy", folder, "npy")
     resumed = trained("npy", folder, "npy")
-    assert "going on from step 7" in (resumed / "train.log").read_text()
+    log = (resumed / "train.log").read_text()
+    assert "going on from step 7" in log
+    assert "training images are streamed to the device" in log
+    assert "streamed" not in (whole / "train.log").read_text()
     assert rows(whole) == rows(resumed)
     assert final_state(whole) == final_state(resumed)
     assert pictures(whole) == pictures(resumed)

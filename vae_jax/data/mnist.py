@@ -136,12 +136,12 @@ def _from_wheel() -> tuple[str, Arrays]:
 
 
 def _from_tfds(roots: Sequence[pathlib.Path]) -> tuple[str, Arrays]:
-    source, raw = tfds_source.read(tfds_source.find("mnist", roots), None, 0)
+    raw = tfds_source.read(tfds_source.find("mnist", roots), None, 0)
     arrays = {}
     for part, split in ("train", raw.train), ("test", raw.test):
         arrays[f"x_{part}"] = split.images[..., 0]
         arrays[f"y_{part}"] = split.labels
-    return source, arrays
+    return raw.source, arrays
 
 
 def _from_tfds_homes() -> tuple[str, Arrays]:

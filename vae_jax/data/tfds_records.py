@@ -60,7 +60,8 @@ def examples(
         ValueError: likewise, whenever an image is asked for.
     """
     count = builder.info.splits[name].num_examples
-    each = _alike(builder, name, _examples(builder, name, image_size, channels))
+    key = _image_key(builder)
+    each = _alike(builder, name, _examples(builder, name, key, image_size, channels))
     return Examples(count, _is_labelled(builder), each)
 
 
@@ -81,12 +82,15 @@ def _alike(builder: Builder, name: str, examples: Iterator) -> Iterator:
 
 
 def _examples(
-    builder: Builder, name: str, image_size: tuple[int, int] | None, channels: int
+    builder: Builder,
+    name: str,
+    key: str,
+    image_size: tuple[int, int] | None,
+    channels: int,
 ) -> Iterator[tuple[UInt8[np.ndarray, "H W C"], np.int32]]:
     from google.protobuf.message import DecodeError
     from tensorflow_datasets.proto import tf_example_pb2
 
-    key = _image_key(builder)
     feature = builder.info.features[key]
     labelled = _is_labelled(builder)
     for path, i, record in _records(builder, name):

@@ -28,6 +28,8 @@ class Feed:
         self.rows = rows
         with foreseen():
             placed = placements.place(placement, self._images, job.plan, rows)
+        if isinstance(placed, placements.Streamed):
+            LOGGER.info("training images are streamed to the device")
         self.pieces = placed.pieces
 
     def batch(self, phase: Phase, done: int):
