@@ -4,14 +4,14 @@ import pytest
 from known_images import read
 
 from vae_jax import train
-from vae_jax.run import costs
+from vae_jax.run import costs, placement
 
 
 @pytest.mark.parametrize(("lr", "bad"), [(1e-3, False), (1e25, True)])
 def test_a_stage_is_compiled_and_takes_the_first_steps_of_the_run(lr, bad):
     fields = ["data.limit=330", "model.hidden_dim=16", f"optim.lr={lr}"]
     config, job = read("digits_mlp", *fields)
-    (cost,) = costs.of_stages(job, config.seed)
+    (cost,) = costs.of_stages(job, config)
     assert cost.parameters == train.count(job.shapes.params)
     assert (cost.steps_per_epoch, cost.epochs) == (5, 100)
     assert cost.seconds == pytest.approx(500 * cost.step_seconds)
@@ -26,5 +26,5 @@ def test_a_stage_is_compiled_and_takes_the_first_steps_of_the_run(lr, bad):
 
 
 def test_the_memory_of_this_device_is_known_where_it_says():
-    limit = costs.memory_limit()
+    limit = placement.memory_limit()
     assert limit is None or limit > 10**8

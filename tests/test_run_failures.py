@@ -335,7 +335,7 @@ def test_how_to_go_on_is_said(copy, monkeypatch, capfd):
 def test_too_little_memory_is_said_with_what_may_help(error, copy, monkeypatch, capfd):
     from vae_jax.run import training
 
-    def fail(session):
+    def fail(session, profile):
         raise error
 
     monkeypatch.setattr(training, "fit", fail)

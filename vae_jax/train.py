@@ -105,9 +105,11 @@ def with_best(state: TrainState, elbo: float | None) -> TrainState:
     """
     if elbo is None:
         return state._replace(best_step=jnp.copy(state.step))
-    if not elbo > float(state.best_elbo):
+    # As it is kept, or rounding alone would make an equal bound a better one.
+    best_elbo = jnp.full_like(state.best_elbo, elbo)
+    if not best_elbo > state.best_elbo:
         return state
-    best_elbo, best_step = jnp.full_like(state.best_elbo, elbo), jnp.copy(state.step)
+    best_step = jnp.copy(state.step)
     return state._replace(best_elbo=best_elbo, best_step=best_step)
 
 
