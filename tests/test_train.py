@@ -125,10 +125,11 @@ def test_two_steps_equal_two_optimiser_updates_written_out(hparams):
 
     for i in range(2):
         key = jax.random.split(jax.random.fold_in(state.key, i))[1]
+        keys = jax.random.split(key, BATCH)
 
         @jax.jit
-        def loss(params, key=key):
-            return setup.objective(setup.model, params, x, key, hparams)[0].mean()
+        def loss(params, keys=keys):
+            return setup.objective(setup.model, params, x, keys, hparams)[0].mean()
 
         updates, opt_state = tx.update(jax.grad(loss)(params), opt_state, params)
         params = optax.apply_updates(params, updates)

@@ -74,7 +74,8 @@ class Likelihood(NamedTuple):
 class Model(NamedTuple):
     """A VAE as pure functions over one parameter tree.
 
-    A key of ``None`` in ``apply`` and ``encode`` makes every z its posterior's mean.
+    A key in ``apply`` and ``encode`` is one, or one for each example: see ``sampling``.
+    ``None`` makes every z its posterior's mean.
     ``alpha`` is ``Hparams.alpha``.
 
     A model that grows is one record for each stage, all over the same tree. There,
@@ -104,6 +105,7 @@ class Model(NamedTuple):
 
 
 # (model, params, x, key, hparams) -> (loss [B], {"recon": [B], "kl": [B], "elbo": [B]})
+# A key is one for all examples or one for each: see ``sampling``
 Objective = Callable[..., tuple[Float[Array, " B"], dict[str, Float[Array, " B"]]]]
 
 # (hparams of the run, step) -> hparams of that step

@@ -1,8 +1,7 @@
 """What training minimises: functions of the type ``contracts.Objective``."""
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
 from vae_jax import losses, sampling
 from vae_jax.contracts import Hparams, Latent, Model, Objective, Params
@@ -27,7 +26,7 @@ def elbo(kl: str, kl_samples: int) -> Objective:
     if kl not in KLS:
         raise ValueError(f"kl: must be one of {', '.join(KLS)}, got {kl!r}")
 
-    def kl_of(latent: Latent, key: PRNGKeyArray) -> Float[Array, " B"]:
+    def kl_of(latent: Latent, key: sampling.Keys) -> Float[Array, " B"]:
         if kl == "analytic":
             return losses.kl_analytic(*latent.posterior, *latent.prior)
         more = sampling.draws(key, *latent.posterior, num=kl_samples - 1)
@@ -38,12 +37,12 @@ def elbo(kl: str, kl_samples: int) -> Objective:
         model: Model,
         params: Params,
         x: Float[Array, "B H W C"],
-        key: PRNGKeyArray,
+        key: sampling.Keys,
         hparams: Hparams,
     ) -> tuple[Float[Array, " B"], dict[str, Float[Array, " B"]]]:
-        draw_key, kl_key = jax.random.split(key)
+        draw_key, kl_key = sampling.split(key)
         out = model.apply(params, x, draw_key, hparams.alpha)
-        kl_keys = jax.random.split(kl_key, len(out.latents))
+        kl_keys = sampling.split(kl_key, len(out.latents))
         kls = list(map(kl_of, out.latents, kl_keys))
         kl_total = sum(kls)
         weighted = sum(of.weight * kl for of, kl in zip(out.latents, kls, strict=True))

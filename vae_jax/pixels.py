@@ -44,7 +44,7 @@ def to_bytes(
     return np.rint(np.clip(levels, 0, 255)).astype(np.uint8)
 
 
-def binarize(key: PRNGKeyArray, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+def binarize(key: PRNGKeyArray, x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Draws each pixel as a Bernoulli whose probability is its grey value.
 
     Source:

@@ -156,19 +156,21 @@ def make_attempt(
     """The loss of a batch and its gradient: ``(state, images, hparams) -> Attempt``."""
     num_values = int(np.prod(model.image_shape))
 
-    def batch_loss(params, x, key, hparams):
-        loss, terms = objective(model, params, x, key, hparams)
+    def batch_loss(params, x, keys, hparams):
+        loss, terms = objective(model, params, x, keys, hparams)
         return losses.batch_loss(loss, reduction, num_values), terms
 
     def attempt(state: TrainState, images: Array, hparams: Hparams) -> Attempt:
         hparams = schedule(hparams, state.step)
         data_key, key = jax.random.split(jax.random.fold_in(state.key, state.step))
         x = pixels.to_float(images, scale)
+        # One for each image: how a batch is cut up is nothing that its noise can see.
+        keys = jax.random.split(key, len(x))
         if dynamic_binarize:
-            x = pixels.binarize(data_key, x)
+            x = jax.vmap(pixels.binarize)(jax.random.split(data_key, len(x)), x)
 
         (loss, terms), grads = jax.value_and_grad(batch_loss, has_aux=True)(
-            state.params, x, key, hparams
+            state.params, x, keys, hparams
         )
         return Attempt(hparams, x, terms, loss, grads, optax.tree.norm(grads))
 

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
 from vae_jax import sampling
 from vae_jax.contracts import Latent, Likelihood, Model, Normal, Output
+from vae_jax.sampling import Keys
 
 LECUN = nn.initializers.lecun_normal()
 INITS = {"lecun": LECUN, "he": nn.initializers.he_normal()}
@@ -70,7 +71,7 @@ class Hidden(nn.Module):
 
 
 def draw(
-    key: PRNGKeyArray | None,
+    key: Keys | None,
     posterior: Normal,
     weight: Float[Array, ""] | float = 1.0,
 ) -> Latent:

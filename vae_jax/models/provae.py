@@ -10,6 +10,7 @@ from vae_jax.contracts import Latent, Likelihood, Model, Output, Params
 from vae_jax.models import growing, plain, pyramid
 from vae_jax.models.conv import Conv
 from vae_jax.models.growing import Part
+from vae_jax.sampling import Keys
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,7 +26,7 @@ class ProVAE:
         self,
         params: Params,
         x: Float[Array, "B H W C"],
-        key: PRNGKeyArray | None,
+        key: Keys | None,
         alpha: Float[Array, ""] | float,
     ) -> tuple[Latent, ...]:
         net, levels = growing.bind(self.parts, params), self.sizes.pyramid.levels(x)
@@ -56,7 +57,7 @@ class ProVAE:
         self,
         params: Params,
         x: Float[Array, "B H W C"],
-        key: PRNGKeyArray | None,
+        key: Keys | None,
         alpha: Float[Array, ""] | float,
     ) -> Output:
         latents = self.encode(params, x, key, alpha)

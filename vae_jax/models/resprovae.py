@@ -18,10 +18,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from vae_jax import sampling
 from vae_jax.contracts import Latent, Likelihood, Model, Normal, Output, Params
 from vae_jax.models import growing, plain, pyramid
 from vae_jax.models.conv import LECUN, Conv
 from vae_jax.models.growing import Part
+from vae_jax.sampling import Keys
 
 
 class Canvas(NamedTuple):
@@ -48,13 +50,13 @@ class ResProVAE:
         self,
         params: Params,
         x: Float[Array, "B H W C"],
-        key: PRNGKeyArray | None,
+        key: Keys | None,
         alpha: Float[Array, ""] | float,
     ) -> Output:
         net, levels = growing.bind(self.parts, params), self.sizes.pyramid.levels(x)
         canvas, latents = None, []
         for stage in range(self.stage + 1):
-            own = None if key is None else jax.random.fold_in(key, stage)
+            own = None if key is None else sampling.fold_in(key, stage)
             posterior = self._posterior(net, stage, levels[stage], canvas)
             share = self._share(stage, alpha)
             latents.append(plain.draw(own, posterior, share))
@@ -66,7 +68,7 @@ class ResProVAE:
         self,
         params: Params,
         x: Float[Array, "B H W C"],
-        key: PRNGKeyArray | None,
+        key: Keys | None,
         alpha: Float[Array, ""] | float,
     ) -> tuple[Latent, ...]:
         return self.apply(params, x, key, alpha).latents
