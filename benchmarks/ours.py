@@ -97,6 +97,7 @@ class Side:
             reduction=self._config.loss.reduction,
             scale=self._config.data.scale,
             dynamic_binarize=False,
+            microbatches=1,
         )
         rng = np.random.default_rng(0)
         params = jax.tree.map(

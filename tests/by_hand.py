@@ -21,6 +21,7 @@ SIZES = {
     "detach_residual": False,
     "independent_stages": False,
     "stage_loss_scale": "area",
+    "remat": False,
 }
 # Compiling is most of these tests' time, and optimising most of compiling.
 compiled = functools.partial(

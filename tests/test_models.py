@@ -33,6 +33,7 @@ SIZES = {
     "detach_residual": False,
     "independent_stages": False,
     "stage_loss_scale": "area",
+    "remat": False,
 }
 
 

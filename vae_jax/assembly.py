@@ -142,6 +142,7 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         **config.model,
         "image_shape": dataset.train.images.shape[1:],
         "stage_loss_scale": config.loss.stage_loss_scale,
+        "remat": config.train.remat,
     }
     num_stages = models.num_stages(**sizes)
     consistency.check_patience(config.train.patience, len(dataset.valid.images))
@@ -155,6 +156,7 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
     consistency.check_warmup(
         config.loss.warmup_epochs, sum(stage.epochs for stage in plan)
     )
+    consistency.check_microbatches(config.train.microbatches, config.data.batch_size)
     objective = objectives.elbo(config.loss.kl, config.loss.kl_samples)
     rates = growth.per_stage("optim.lr", config.optim.lr, num_stages)
     stages = [
@@ -210,6 +212,7 @@ def build_phase(
         reduction=config.loss.reduction,
         scale=config.data.scale,
         dynamic_binarize=config.data.binarize == "dynamic",
+        microbatches=config.train.microbatches,
     )
     step = train.make_step(
         attempt, optimiser(config, model), first_step=stage.first_step

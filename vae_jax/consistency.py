@@ -29,6 +29,20 @@ def check_warmup(warmup_epochs: int, epochs: int) -> None:
         )
 
 
+def check_microbatches(microbatches: int, batch_sizes: tuple[int, ...]) -> None:
+    """Accepts a number of parts into which every batch can be cut.
+
+    Raises:
+        ValueError: if one cannot.
+    """
+    for size in batch_sizes:
+        if size % microbatches:
+            raise ValueError(
+                f"train.microbatches: must divide data.batch_size, {size}, "
+                f"got {microbatches}"
+            )
+
+
 def check_levels(recon: str, dtype: np.dtype, binarize: str) -> None:
     """Accepts a likelihood of 8-bit levels for images that have them.
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -152,13 +152,22 @@ def make_attempt(
     reduction: str,
     scale: str,
     dynamic_binarize: bool,
+    microbatches: int,
 ) -> AttemptFn:
-    """The loss of a batch and its gradient: ``(state, images, hparams) -> Attempt``."""
+    """The loss of a batch and its gradient: ``(state, images, hparams) -> Attempt``.
+
+    ``microbatches`` parts of a batch are computed one after the other, for the memory
+    of one. An image's noise is its own, so the results are the same but for rounding.
+    """
     num_values = int(np.prod(model.image_shape))
 
     def batch_loss(params, x, keys, hparams):
         loss, terms = objective(model, params, x, keys, hparams)
         return losses.batch_loss(loss, reduction, num_values), terms
+
+    gradient = jax.value_and_grad(batch_loss, has_aux=True)
+    if microbatches > 1:
+        gradient = _accumulated(gradient, microbatches)
 
     def attempt(state: TrainState, images: Array, hparams: Hparams) -> Attempt:
         hparams = schedule(hparams, state.step)
@@ -169,12 +178,31 @@ def make_attempt(
         if dynamic_binarize:
             x = jax.vmap(pixels.binarize)(jax.random.split(data_key, len(x)), x)
 
-        (loss, terms), grads = jax.value_and_grad(batch_loss, has_aux=True)(
-            state.params, x, keys, hparams
-        )
+        (loss, terms), grads = gradient(state.params, x, keys, hparams)
         return Attempt(hparams, x, terms, loss, grads, optax.tree.norm(grads))
 
     return attempt
+
+
+def _accumulated(gradient: Callable[..., Any], microbatches: int) -> Callable[..., Any]:
+    """The same function of a batch, of which it sees one part after the other."""
+
+    def of_batch(params, x, keys, hparams):
+        def cut(values):
+            # Every part has images from all over the batch, which may be spread over
+            # devices: so each of these has its share of each part.
+            return values.reshape(-1, microbatches, *values.shape[1:]).swapaxes(0, 1)
+
+        def add(sums, part):
+            (loss, terms), grads = gradient(params, *part, hparams)
+            return jax.tree.map(jnp.add, sums, (loss, grads)), terms
+
+        nothing = jax.tree.map(jnp.zeros_like, (jnp.float32(0.0), params))
+        sums, terms = jax.lax.scan(add, nothing, (cut(x), cut(keys)))
+        loss, grads = jax.tree.map(lambda total: total / microbatches, sums)
+        return (loss, jax.tree.map(lambda v: v.T.ravel(), terms)), grads
+
+    return of_batch
 
 
 def make_step(

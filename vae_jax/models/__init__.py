@@ -26,9 +26,9 @@ def build(
         image_shape: height, width and channels of the data.
         likelihood: what the decoder's output parameterises.
         stage: below ``num_stages``. All stages share one tree of parameters.
-        **sizes: the fields of the configs' ``model`` section, and
-            ``stage_loss_scale``. Each builder takes those that it needs and ignores
-            the others.
+        **sizes: the fields of the configs' ``model`` section, ``stage_loss_scale``
+            and ``remat``, see ``plain.call``. Each builder takes those that it needs
+            and ignores the others.
 
     Raises:
         ValueError: if there is no such model or stage, or sizes do not fit together.

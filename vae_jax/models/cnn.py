@@ -79,6 +79,7 @@ def build(
     gated: bool,
     init: str,
     logvar_range: tuple[float, ...],
+    remat: bool,
     **_: object,
 ) -> Model:
     """Channels (32, 64) and no hidden layer is the original system's CNN."""
@@ -93,4 +94,5 @@ def build(
         image_shape,
         z_dim,
         likelihood,
+        remat,
     )

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from vae_jax.contracts import Likelihood, Model, Params
-from vae_jax.models import pyramid
+from vae_jax.models import plain, pyramid
 from vae_jax.models.conv import Conv, UpConv
 from vae_jax.models.pyramid import Pyramid
 
@@ -39,6 +39,7 @@ class Sizes(NamedTuple):
     outputs: int  # for each pixel
     residual: bool
     group_norm: bool
+    remat: bool
 
     def features(self, stage: int) -> tuple[int, int, int]:
         """The shape of one image's features."""
@@ -137,6 +138,7 @@ def sizes(
     min_ch: int,
     residual: bool,
     group_norm: bool,
+    remat: bool,
 ) -> Sizes:
     """The sizes of all stages. ``base_ch`` halves with every stage, down to ``min_ch``.
 
@@ -151,15 +153,18 @@ def sizes(
     channels = [max(base_ch // 2**stage, min_ch) for stage in range(grids.num_stages)]
     colours = image_shape[2]
     outputs = colours * likelihood.channels_per_pixel
-    return Sizes(grids, tuple(channels), colours, outputs, residual, group_norm)
+    options = residual, group_norm, remat
+    return Sizes(grids, tuple(channels), colours, outputs, *options)
 
 
-def bind(parts: list[dict[str, Part]], params: Params) -> Callable[..., Any]:
+def bind(
+    parts: list[dict[str, Part]], params: Params, remat: bool
+) -> Callable[..., Any]:
     """``net(stage, name, x)``: what that part makes of ``x``."""
 
     def net(stage, name, x):
-        own = params["net"][f"stage_{stage}"][name]
-        return parts[stage][name].network.apply({"params": own}, x)
+        call = plain.call(parts[stage][name].network, remat)
+        return call(params["net"][f"stage_{stage}"][name], x)
 
     return net
 

@@ -53,6 +53,7 @@ def build(
     gated: bool,
     init: str,
     logvar_range: tuple[float, ...],
+    remat: bool,
     **_: object,
 ) -> Model:
     """Two hidden layers of 400 and 20 latents is the original system's MLP."""
@@ -66,4 +67,5 @@ def build(
         image_shape,
         z_dim,
         likelihood,
+        remat,
     )

@@ -1,7 +1,7 @@
 """A VAE with one group of latents and a standard normal prior."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -70,6 +70,19 @@ class Hidden(nn.Module):
         return h
 
 
+def call(network: nn.Module, remat: bool) -> Callable[..., Any]:
+    """``network`` as a function of its parameters and its input.
+
+    With ``remat`` what it computes on the way is not kept for the gradient but computed
+    again: memory for time.
+    """
+
+    def apply(params, x):
+        return network.apply({"params": params}, x)
+
+    return jax.checkpoint(apply) if remat else apply
+
+
 def draw(
     key: Keys | None,
     posterior: Normal,
@@ -102,6 +115,7 @@ def build(
     image_shape: tuple[int, int, int],
     z_dim: int,
     likelihood: Likelihood,
+    remat: bool,
 ) -> Model:
     """Joins an encoder (x to ``Normal``) and a decoder (z to pixels) into a model."""
 
@@ -116,13 +130,13 @@ def build(
 
     def encode(params, x, key, alpha):
         del alpha
-        posterior = encoder.apply({"params": params["net"]["encoder"]}, x)
+        posterior = call(encoder, remat)(params["net"]["encoder"], x)
         return (draw(key, posterior),)
 
     def decode(params, zs, alpha):
         del alpha
         (z,) = zs
-        return decoder.apply({"params": params["net"]["decoder"]}, z)
+        return call(decoder, remat)(params["net"]["decoder"], z)
 
     def apply(params, x, key, alpha):
         latents = encode(params, x, key, alpha)

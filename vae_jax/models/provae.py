@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -29,7 +31,7 @@ class ProVAE:
         key: Keys | None,
         alpha: Float[Array, ""] | float,
     ) -> tuple[Latent, ...]:
-        net, levels = growing.bind(self.parts, params), self.sizes.pyramid.levels(x)
+        net, levels = self._net(params), self.sizes.pyramid.levels(x)
         below = max(self.stage - 1, 0)
         h = net(below, "in", levels[below])
         if self.stage:
@@ -44,7 +46,7 @@ class ProVAE:
         zs: tuple[Float[Array, "B Z"], ...],
         alpha: Float[Array, ""] | float,
     ) -> Float[Array, "B H W P"]:
-        net, (z,) = growing.bind(self.parts, params), zs
+        net, (z,) = self._net(params), zs
         below = max(self.stage - 1, 0)
         h = growing.decoded(net, net(0, "spread", z), below)
         pixels = net(below, "out", h)
@@ -69,6 +71,9 @@ class ProVAE:
         del params
         return (jax.random.normal(key, (num, self.z_dim)),)
 
+    def _net(self, params: Params) -> Callable[..., Any]:
+        return growing.bind(self.parts, params, self.sizes.remat)
+
 
 def faded(
     new: Float[Array, "B H W C"],
@@ -92,12 +97,13 @@ def build(
     residual: bool,
     group_norm: bool,
     stage_loss_scale: str,
+    remat: bool,
     **_: object,
 ) -> Model:
     """Neither ``residual`` nor ``group_norm`` is the original system's ProVAE."""
     (z_dim,) = plain.z_dims(z_dim)
     resolutions, channels = (start_res, final_res), (base_ch, min_ch)
-    blocks = {"residual": residual, "group_norm": group_norm}
+    blocks = {"residual": residual, "group_norm": group_norm, "remat": remat}
     sizes = growing.sizes(image_shape, likelihood, *resolutions, *channels, **blocks)
     parts = [_parts(sizes, index, z_dim) for index in range(sizes.pyramid.num_stages)]
     network = ProVAE(sizes, parts, stage, z_dim)

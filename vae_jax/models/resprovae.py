@@ -53,7 +53,7 @@ class ResProVAE:
         key: Keys | None,
         alpha: Float[Array, ""] | float,
     ) -> Output:
-        net, levels = growing.bind(self.parts, params), self.sizes.pyramid.levels(x)
+        net, levels = self._net(params), self.sizes.pyramid.levels(x)
         canvas, latents = None, []
         for stage in range(self.stage + 1):
             own = None if key is None else sampling.fold_in(key, stage)
@@ -110,6 +110,9 @@ class ResProVAE:
             for stage, z_dim in enumerate(self.z_dims[: self.stage + 1])
         )
 
+    def _net(self, params: Params) -> Callable[..., Any]:
+        return growing.bind(self.parts, params, self.sizes.remat)
+
     def _share(self, stage: int, alpha: Float[Array, ""] | float):
         """Of a stage in the sum: less than 1 while it enters."""
         return alpha if stage == self.stage > 0 else 1.0
@@ -131,7 +134,7 @@ class ResProVAE:
         return net(stage, "heads", h)
 
     def _canvases(self, params, zs, alpha) -> list[Canvas]:
-        net, canvas, canvases = growing.bind(self.parts, params), None, []
+        net, canvas, canvases = self._net(params), None, []
         for stage, z in zip(range(self.stage + 1), zs, strict=True):
             canvas = self._grown(net, stage, z, canvas, self._share(stage, alpha))
             canvases.append(canvas)
@@ -174,6 +177,7 @@ def build(
     detach_residual: bool,
     independent_stages: bool,
     stage_loss_scale: str,
+    remat: bool,
     **_: object,
 ) -> Model:
     """Both ``detach_residual`` and ``independent_stages`` are the original system's.
@@ -182,7 +186,7 @@ def build(
     ``independent_stages`` what a stage adds to a sample does not depend on the others.
     """
     resolutions, channels = (start_res, final_res), (base_ch, min_ch)
-    blocks = {"residual": residual, "group_norm": group_norm}
+    blocks = {"residual": residual, "group_norm": group_norm, "remat": remat}
     sizes = growing.sizes(image_shape, likelihood, *resolutions, *channels, **blocks)
     num_stages = sizes.pyramid.num_stages
     z_dims = plain.z_dims(z_dim, num_stages)

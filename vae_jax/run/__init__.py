@@ -40,8 +40,8 @@ from vae_jax.run.session import (
 LOGGER = experiment.LOGGER
 NO_MEMORY = "RESOURCE_EXHAUSTED"
 OUT_OF_MEMORY = (
-    "out of memory; a smaller data.batch_size, eval.batch_size, loss.kl_samples or "
-    "model may fit, and what is saved is whole"
+    "out of memory; more train.microbatches, train.remat, or a smaller "
+    "eval.batch_size, loss.kl_samples or model may fit, and what is saved is whole"
 )
 
 
