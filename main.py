@@ -24,14 +24,11 @@ import traceback
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from vae_jax import settings
+from vae_jax import commands, settings
 
 ROOT = pathlib.Path(__file__).parent
 FIELD = re.compile(r"^--?(?:no)?config\.([^=\s]*)", re.MULTILINE)
 CONFIG = re.compile(r"^--?config(?:=|\n)(.*)", re.MULTILINE)
-MODES = ("train", "doctor", "eval", "sample", "replay", "compare")
-BEFORE_A_RUN = ("train", "doctor")  # they can do without one
-OF_COMPARING = ("workdirs", "out")
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
@@ -70,6 +67,7 @@ def main(argv: list[str]) -> int:
         workdirs=args.workdirs,
         out=args.out,
         profile=args.profile,
+        place=commands.place(args),
         command=argv,
     )
 
@@ -82,18 +80,17 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
         ValueError: if a field is unknown or not allowed to have its value.
         FileNotFoundError: if there is no such config.
     """
-    args = known_flags()
-    flags.DEFINE_string("config", None, "config file", flag_values=args)
+    args = commands.known_flags(config=True)
     rest = args([arg for arg in argv if not FIELD.match(arg)])[1:]
     if args.help:
         return args, None
     if args.mode == "compare":
-        check_comparing(args, [arg for arg in argv if FIELD.match(arg)], rest)
+        commands.check_comparing(args, [arg for arg in argv if FIELD.match(arg)], rest)
         return args, None
     for field in FIELD.findall("\n".join(argv)):
         settings.check_field(field)
-    check_one_run(args)
-    if args.mode not in BEFORE_A_RUN or args.config is None:
+    commands.check_one_run(args)
+    if args.mode not in commands.BEFORE_A_RUN or args.config is None:
         saved = config_of_run(args.workdir)
     if args.config is None:
         args.config = saved
@@ -103,7 +100,7 @@ def parse(argv: list[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
         )
 
     argv = [argv[0], f"--config={args.config}", *last_of_each(without_config(argv[1:]))]
-    args = known_flags()
+    args = commands.known_flags(config=False)
     config_flags.DEFINE_config_file("config", None, flag_values=args, sys_argv=argv)
     try:
         extra = args(argv)[1:]
@@ -121,50 +118,6 @@ def without_config(args: list[str]) -> list[str]:
     named = [i for i, arg in enumerate(args) if re.fullmatch("--?config(=.*)?", arg)]
     values = {i + 1 for i in named if "=" not in args[i]}
     return [arg for i, arg in enumerate(args) if i not in values.union(named)]
-
-
-def check_one_run(args: flags.FlagValues) -> None:
-    """Accepts the flags of a mode that works on one run.
-
-    Raises:
-        ValueError: if one of them belongs to another mode, or no run is named.
-    """
-    for flag in OF_COMPARING:
-        if args[flag].present:
-            raise ValueError(f"--{flag}: is for --mode=compare")
-    if args.mode == "doctor" and args.workdir is not None:
-        raise ValueError("--workdir: is not for --mode=doctor, which looks at a config")
-    if args.stage is not None and args.mode not in ("eval", "sample"):
-        raise ValueError("--stage: is for --mode=eval and --mode=sample")
-    if args.profile and args.mode != "train":
-        raise ValueError("--profile: is for --mode=train")
-    if (args.step is None) == (args.mode == "replay"):
-        raise ValueError("--step: is for --mode=replay, which needs it")
-    if args.mode not in BEFORE_A_RUN and args.workdir is None:
-        raise ValueError(f"--workdir: must name a run for --mode={args.mode}")
-
-
-def check_comparing(args: flags.FlagValues, fields: list[str], rest: list[str]) -> None:
-    """Accepts the flags of ``--mode=compare``.
-
-    Raises:
-        ValueError: if there are others, or fewer than two runs are named.
-    """
-    given = [f"--{flag}" for flag in args if args[flag].present] + fields
-    allowed = {"--mode", *(f"--{flag}" for flag in OF_COMPARING)}
-    for flag in given:
-        if flag not in allowed:
-            raise ValueError(
-                f"{flag}: is not for --mode=compare, which takes --workdirs and --out"
-            )
-    if rest:
-        raise ValueError(f"arguments: must all be flags, got {' '.join(rest)}")
-    workdirs = args.workdirs or []
-    if len(workdirs) < 2 or not all(workdirs):
-        raise ValueError(
-            "--workdirs: must name two runs or more, as in RUN1,RUN2, "
-            f"got {', '.join(map(repr, workdirs)) or 'none'}"
-        )
 
 
 def last_of_each(argv: list[str]) -> list[str]:
@@ -194,50 +147,6 @@ def without_trace(error: Exception, argv: list[str]) -> str:
     reason = re.split(r"\n(?=\w)", trace.strip())[-1]  # its last part that is not code
     reason = reason.replace("\\n", " ").replace("\\'", "'").replace("\n", " ")
     return f"--config: {where}: {reason}"
-
-
-def known_flags() -> flags.FlagValues:
-    """The flags beside ``--config``, in a set of their own, not absl's global one."""
-    args = flags.FlagValues()
-    define = {"flag_values": args}
-    flags.DEFINE_enum("mode", "train", MODES, "what to do", **define)
-    flags.DEFINE_string(
-        "workdir", None, "run directory; default: a new one in experiments/", **define
-    )
-    flags.DEFINE_integer("num", 64, "how many images to sample", 1, **define)
-    flags.DEFINE_integer(
-        "sample_seed", 0, "seed of the samples", 0, 2**32 - 1, **define
-    )
-    flags.DEFINE_integer(
-        "stage", None, "eval, sample: a finished stage instead of the end", 0, **define
-    )
-    flags.DEFINE_integer("step", None, "replay: which step, from 1", 1, **define)
-    flags.DEFINE_list(
-        "workdirs",
-        None,
-        "compare: two runs or more; one with a comma in its name in double quotes",
-        **define,
-    )
-    flags.DEFINE_string(
-        "out", ".", "compare: folder for comparison.md and comparison.csv", **define
-    )
-    flags.DEFINE_bool(
-        "profile",
-        False,
-        "train: trace a few steps of each stage into RUN/profile, print where their "
-        "time goes, and train on",
-        **define,
-    )
-    flags.DEFINE_bool(
-        "compilation_cache",
-        True,
-        "keep compiled functions in $XDG_CACHE_HOME/vae_jax/xla (by default ~/.cache) "
-        "for later starts; if JAX_COMPILATION_CACHE_DIR is set, JAX keeps them there",
-        **define,
-    )
-    flags.DEFINE_bool("print_config", False, "print the config and exit", **define)
-    flags.DEFINE_bool("help", False, "print this and exit", short_name="h", **define)
-    return args
 
 
 def config_of_run(workdir: str | None) -> str:

@@ -28,7 +28,7 @@ from ml_collections import ConfigDict
 from vae_jax import assembly, data, evaluate
 from vae_jax.data import own_npy
 from vae_jax.run import placement
-from vae_jax.run.stepping import Feed
+from vae_jax.run.stepping import feed_of
 
 SHARDS = 10
 SIDE = 64  # pixels of the random images, in colour
@@ -59,8 +59,9 @@ def speed(name: str, limit: int, rounds: int, folder: pathlib.Path) -> None:
     feeds, states = {}, {}
     for kind, dataset in jobs.items():
         job = assembly.build(config, dataset)
-        feeds[kind] = Feed(job, config.seed, kind.split(",")[0]), job.phases[0]
-        states[kind] = jax.device_put(job.initial_state(), jax.devices()[0])
+        config.data.placement = kind.split(",")[0]
+        feeds[kind] = feed_of(job, config), job.phases[0]
+        states[kind] = feeds[kind][0].begin(job.initial_state())
     rates = {kind: [] for kind in jobs}
     for _ in range(rounds + 1):  # the first one compiles
         for kind, (feed, phase) in feeds.items():
@@ -131,12 +132,12 @@ def memory(gigabytes: float, folder: pathlib.Path) -> None:
     state = job.initial_state()
     # Compiled before anything counts, for which XLA takes more than for all the rest.
     phase.terms(state.params, dataset.test.images[:1], phase.hparams)
-    state = Feed(job, config.seed, config.data.placement).advance(state, 1)
+    state = feed_of(job, config).advance(state, 1)
     before = held()
     with Watch() as watch:
         for split in (dataset.train, dataset.test):
             data.digest(split)
-        feed = Feed(job, config.seed, config.data.placement)
+        feed = feed_of(job, config)
         state = feed.advance(state, phase.stage.steps_per_epoch)
         terms = phase.terms(state.params, dataset.test.images, phase.hparams)
         elbo = evaluate.estimate(terms["elbo"])

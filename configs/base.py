@@ -100,8 +100,10 @@ def get_config() -> ConfigDict:
             # 0: never, else it ends after so many epochs without a better bound on the
             # validation images
             patience=0,  # may change
+            # how many share each batch; 0: all that there are
+            devices=0,  # may change, as what it changes is rounding alone
             # For less memory: 1 or more parts of a batch, one computed after the other
-            microbatches=1,  # may change, as what it changes is rounding alone
+            microbatches=1,  # may change, likewise
             # For less memory: activations are not kept but computed twice
             remat=False,  # may change, likewise
             max_minutes=0.0,  # may change; 0: no limit, else stop, saved, after so long

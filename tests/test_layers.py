@@ -10,6 +10,7 @@ import vae_jax
 LAYERS = [
     {
         "checksums",
+        "commands",
         "consistency",
         "contracts",
         "distances",
@@ -17,6 +18,7 @@ LAYERS = [
         "growth",
         "hotspots",
         "losses",
+        "mesh",
         "pixels",
         "sampling",
         "settings",

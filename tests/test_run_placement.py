@@ -17,7 +17,7 @@ from test_end_to_end import (
 
 import main
 from configs import digits_mlp
-from vae_jax import assembly, data, growth, train
+from vae_jax import assembly, data, growth, mesh, train
 from vae_jax.data import own_npy
 from vae_jax.run import placement
 from vae_jax.run.session import Refused
@@ -25,6 +25,7 @@ from vae_jax.run.stepping import Feed
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (53, 4, 3, 1), dtype=np.uint8)
 # 10 and 17 batches an epoch, of 5 and 3 images.
+ONE = mesh.of(jax.devices()[:1])
 PLAN = growth.plan(53, 2, epochs=(2, 1), batch_sizes=(5, 3), fadein_ratio=0.0)
 
 
@@ -67,13 +68,13 @@ def test_steps_see_the_same_images_wherever_these_are(tmp_path, chunk_bytes, cut
         for some in order(epoch, stage.batch_size)
     ]
     assert len(expected) == 2 * 10 + 17
-    resident = placement.Resident(IMAGES, PLAN, order)
+    resident = placement.Resident(IMAGES, PLAN, order, ONE)
     shuffled = np.random.default_rng(1).permutation(53)
     unshuffled = in_files(tmp_path).only(shuffled).only(np.argsort(shuffled))
     for placed in (
         resident,
-        placement.Streamed(IMAGES, PLAN, order, chunk_bytes),
-        placement.Streamed(unshuffled, PLAN, order, chunk_bytes),
+        placement.Streamed(IMAGES, PLAN, order, ONE, chunk_bytes),
+        placement.Streamed(unshuffled, PLAN, order, ONE, chunk_bytes),
     ):
         for got, images in zip(seen(placed, cut), expected, strict=True):
             np.testing.assert_array_equal(got, images)
@@ -86,7 +87,7 @@ def test_steps_see_the_same_images_wherever_these_are(tmp_path, chunk_bytes, cut
     [(3 * 5 * 12, (3, 5)), (1, (1, 1)), (10**6, (10, 17)), (7 * 5 * 12, (5, 9))],
 )
 def test_all_chunks_of_a_stage_have_one_size_and_two_are_held(chunk_bytes, batches):
-    placed, sizes = placement.Streamed(IMAGES, PLAN, order, chunk_bytes), {}
+    placed, sizes = placement.Streamed(IMAGES, PLAN, order, ONE, chunk_bytes), {}
     for stage in PLAN:
         for step in range(stage.first_step, stage.end_step, 2):
             for piece in placed.pieces(step, step + 1):
@@ -99,7 +100,7 @@ def test_all_chunks_of_a_stage_have_one_size_and_two_are_held(chunk_bytes, batch
 
 
 def test_the_next_chunk_is_there_before_it_is_asked_for():
-    placed = placement.Streamed(IMAGES, PLAN, order, 5 * 5 * 12)
+    placed = placement.Streamed(IMAGES, PLAN, order, ONE, 5 * 5 * 12)
     list(placed.pieces(0, 1))
     assert set(placed._held) == {0, 5}
     list(placed.pieces(9, 10))  # the next epoch's follows
@@ -116,22 +117,22 @@ def test_what_is_in_files_or_too_large_for_the_device_is_streamed(tmp_path):
     assert placement.suited(files, 10**9) == placement.suited(files, None) == "stream"
     kinds = {"auto": placement.Resident, "stream": placement.Streamed}
     for how, kind in kinds.items():
-        assert type(placement.place(how, IMAGES, PLAN, order)) is kind
-    held = placement.place("device", files, PLAN, order)
+        assert type(placement.place(how, IMAGES, PLAN, order, ONE)) is kind
+    held = placement.place("device", files, PLAN, order, ONE)
     np.testing.assert_array_equal(next(held.pieces(0, 1)).images, IMAGES)
 
 
 def test_images_that_cannot_be_on_the_device_are_refused(monkeypatch):
     monkeypatch.setattr(placement, "memory_limit", lambda: 635)
     with pytest.raises(ValueError, match="must be auto or stream") as caught:
-        placement.place("device", IMAGES, PLAN, order)
+        placement.place("device", IMAGES, PLAN, order, ONE)
     assert str(caught.value) == (
         "data.placement: must be auto or stream for images of 6.36e-07 GB on a device "
         "with 6.35e-07 GB, got 'device'"  # 53 * 4 * 3 bytes
     )
     job = assembly.build(config := small(), assembly.load_data(config))
     with pytest.raises(Refused, match="must be auto or stream"):
-        Feed(job, 0, "device")
+        Feed(job, 0, "device", ONE)
 
 
 def small(**model):
@@ -151,14 +152,14 @@ def test_training_does_not_depend_on_where_the_images_are(model, monkeypatch):
     job = assembly.build(config, assembly.load_data(config))
     # Three, then two of the five batches of 64 bytes each, 64 to a batch.
     monkeypatch.setattr(placement, "CHUNK_BYTES", 3 * 64 * 64)
-    feeds = [Feed(job, config.seed, how) for how in ("device", "stream", "stream")]
+    feeds = [Feed(job, config.seed, how, ONE) for how in ("device", "stream", "stream")]
     end = job.plan[-1].end_step
     resident, streamed, cut = (job.initial_state() for _ in feeds)
     resident = feeds[0].advance(resident, end)
     streamed = feeds[1].advance(streamed, end)
     # Stopped and begun again in the middle of chunks, by new feeds.
     for step in (1, 4, 7, 8, end):
-        cut = Feed(job, config.seed, "stream").advance(cut, step)
+        cut = Feed(job, config.seed, "stream", ONE).advance(cut, step)
     assert int(resident.step) == end == 10
     assert int(resident.bad_steps) == 0
     for other in (streamed, cut):

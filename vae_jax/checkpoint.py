@@ -43,7 +43,15 @@ class Checkpoints:
 
     def __enter__(self) -> "Checkpoints":
         _quieten()
-        self._orbax = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+        # Of several processes, the one that is here is alone with its files.
+        own = jax.process_index()
+        alone = ocp.options.MultiprocessingOptions(own, {own}, str(self.folder))
+        handler = ocp.CompositeCheckpointHandler(
+            state=ocp.StandardCheckpointHandler(multiprocessing_options=alone),
+            meta=ocp.JsonCheckpointHandler(multiprocessing_options=alone),
+            composite_options=ocp.CompositeOptions(multiprocessing_options=alone),
+        )
+        self._orbax = ocp.Checkpointer(handler, multiprocessing_options=alone)
         return self
 
     def __exit__(self, *_) -> None:
@@ -77,7 +85,7 @@ class Checkpoints:
         if steps and step < steps[-1]:
             raise RuntimeError(f"checkpoint {step}: step {steps[-1]} is there")
         content = ocp.args.Composite(
-            state=ocp.args.StandardSave(state),
+            state=ocp.args.StandardSave(jax.tree.map(_numbers, state)),
             meta=ocp.args.JsonSave(
                 {"sha256": digest(state), "structure": structure(state)}
             ),
@@ -139,7 +147,9 @@ class Checkpoints:
                 f"{path}: must be of this config and version, but its state is of "
                 "another structure"
             )
-        state = self._part(path, "state", ocp.args.StandardRestore(_target(like)))
+        target = jax.tree.map(_room, like)
+        plain = self._part(path, "state", ocp.args.StandardRestore(target))
+        state = jax.tree.map(_as_before, plain, like)
         if digest(state) != noted.get("sha256"):
             raise Damaged(f"{path}: damaged: its content is another")
         if state.step != step:
@@ -213,10 +223,8 @@ def digest(state: TrainState) -> str:
     """sha256 over the path and the bytes of every leaf."""
     total = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf = jax.random.key_data(leaf)
         total.update(jax.tree_util.keystr(path).encode())
-        total.update(np.asarray(leaf).tobytes())
+        total.update(_numbers(leaf).tobytes())
     return total.hexdigest()
 
 
@@ -236,13 +244,28 @@ def _is_of_the_machine(error: Exception) -> bool:
     return scarce or isinstance(error, MemoryError | jax.errors.JaxRuntimeError)
 
 
-def _target(like: TrainState) -> TrainState:
-    """Shapes on this machine's own device, whatever the state was saved on."""
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-        like,
-    )
+# Orbax is given arrays of the host alone: it would not save those of one process's
+# devices if there are other processes.
+
+
+def _numbers(leaf: jax.Array) -> np.ndarray:
+    """A leaf of a state, on the host; of a key, what makes it up."""
+    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+
+
+def _room(like: Any) -> np.ndarray:
+    """An array for the numbers of a leaf like this one."""
+    if _is_key(like):
+        like = jax.eval_shape(jax.random.key_data, like)
+    return np.empty(like.shape, like.dtype)
+
+
+def _as_before(numbers: np.ndarray, like: Any) -> jax.Array:
+    return jax.random.wrap_key_data(numbers) if _is_key(like) else jnp.asarray(numbers)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 @functools.cache

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from vae_jax import pixels
+from vae_jax import mesh, pixels
 from vae_jax.data import Images
 
 # Evaluation draws its own latents, the same for every epoch, run and seed.
@@ -28,16 +29,22 @@ def in_batches(
     images: Images,
     batch_size: int,
     tell: Callable[[int], None] = lambda done: None,
+    over: Mesh | None = None,
 ) -> PyTree:
     """``function(batch, rows)`` of all images, in batches of one size, on the host.
 
     The last batch is filled up with its last image, whose results are cut off again:
-    any number of images takes one compilation. ``tell`` hears how many are done.
+    any number of images takes one compilation. ``tell`` hears how many are done. The
+    devices of ``over`` share every batch.
     """
     pieces = []
+    if over:
+        batch_size = -(-batch_size // over.size) * over.size
     for start in range(0, len(images), batch_size):
         rows = np.arange(start, start + batch_size)
         batch = images[np.minimum(rows, len(images) - 1)]
+        if over:
+            batch, rows = mesh.shared((batch, rows), over, axis=0)
         found = jax.device_get(function(batch, rows))
         left = len(images) - start
         tell(len(images) - max(left - batch_size, 0))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from vae_jax import losses, pixels
+from vae_jax import losses, mesh, pixels
 from vae_jax.contracts import Hparams, Model, Objective, Params
 from vae_jax.data import Images
 from vae_jax.evaluate.batches import Estimate, in_batches, of_each
@@ -32,7 +32,7 @@ def make_terms(
         def of(batch, rows):
             return of_batch(params, batch, rows, hparams)
 
-        return in_batches(of, images, batch_size)
+        return in_batches(of, images, batch_size, over=mesh.under(params))
 
     return terms
 

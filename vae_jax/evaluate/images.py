@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from vae_jax import mesh
 from vae_jax.contracts import Hparams, Model, Params, Trained
 from vae_jax.evaluate.batches import KEY, in_batches
 
@@ -52,7 +53,8 @@ def images_of(
         parts = tuple(jnp.split(batch, ends[:-1], axis=1))
         return _images_of(of.model, draw, of.params, parts, rows, of.hparams)
 
-    return in_batches(images, np.concatenate(zs, axis=1), batch_size)
+    together, over = np.concatenate(zs, axis=1), mesh.under(of.params)
+    return in_batches(images, together, batch_size, over=over)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

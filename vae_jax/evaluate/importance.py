@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from vae_jax import losses
+from vae_jax import losses, mesh
 from vae_jax.contracts import Hparams, Model, Params
 from vae_jax.data import Images
 from vae_jax.evaluate.batches import in_batches, of_each
@@ -75,7 +75,8 @@ def make_bound(
         def of(batch, rows):
             return of_batch(params, batch, rows, hparams, samples)
 
-        return in_batches(of, images, images_at_once, **tell)
+        over = mesh.under(params)
+        return in_batches(of, images, images_at_once, over=over, **tell)
 
     return bound
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vae_jax import losses, pixels
+from vae_jax import losses, mesh, pixels
 from vae_jax.contracts import Latent, Normal, Trained
 from vae_jax.data import Images
 from vae_jax.evaluate.batches import in_batches, of_each
@@ -114,7 +114,7 @@ def _of_all(compiled, of: Trained, images: Images, scale: str, batch_size: int):
     def found(batch, rows):
         return compiled(of.model, scale, of.params, batch, rows, of.hparams)
 
-    return in_batches(found, images, batch_size)
+    return in_batches(found, images, batch_size, over=mesh.under(of.params))
 
 
 def decompose_kl(latents: Latent) -> Decomposition:

@@ -4,6 +4,7 @@ import io
 import json
 import pathlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -23,7 +24,7 @@ from vae_jax import (
     tensorboard,
     train,
 )
-from vae_jax.run import comparing, final, replay, training
+from vae_jax.run import comparing, final, following, replay, team, training
 from vae_jax.run.session import (
     Failed,
     Refused,
@@ -51,6 +52,7 @@ def run(
     workdir: str | None,
     *,
     compilation_cache: bool,
+    place: tuple | None,
     **options: Any,
 ) -> int:
     """Carries out one command and returns its exit code: 1 if the machine failed.
@@ -60,6 +62,7 @@ def run(
         config: complete and checked; None to compare runs, which have their own.
         workdir: the run directory; if None, training makes one.
         compilation_cache: whether compiled functions are kept for later processes.
+        place: of this process among several that train together; see ``team.join``.
         **options: ``command``, the command line; ``num``, ``sample_seed``, ``stage``,
             ``step``, ``workdirs``, ``out``, ``profile``.
     """
@@ -74,22 +77,39 @@ def run(
     }
     with logs.shown() as log:
         compilation.keep(compilation_cache)
-        try:
-            modes[mode](config, workdir, log, **options)
-        except Refused as error:
-            print(f"main.py: {error}", file=sys.stderr)
-            return 2
-        except (Failed, OSError) as error:
-            print(f"main.py: {error}", file=sys.stderr)
-            return 1
-        except (MemoryError, jax.errors.JaxRuntimeError) as error:
-            if not (isinstance(error, MemoryError) or NO_MEMORY in str(error)):
-                raise
-            print(f"main.py: {OUT_OF_MEMORY}: {error!s:.300}", file=sys.stderr)
-            return 1
-        except Stopped as stopped:
-            LOGGER.info("%s", stopped)
-            return stopped.exit_code
+        if not place:
+            return code_of(lambda: modes[mode](config, workdir, log, **options))
+        if code := code_of(lambda: team.join(*place)):
+            return code
+    if not team.leads():
+        return following.follow(config)
+    code = 1
+    try:
+        with logs.shown() as log:
+            code = code_of(lambda: modes[mode](config, workdir, log, **options))
+    finally:
+        team.tell(team.END, code)
+    return code
+
+
+def code_of(command: Callable[[], None]) -> int:
+    """The exit code of what a command does, its foreseeable errors said in a line."""
+    try:
+        command()
+    except Refused as error:
+        print(f"main.py: {error}", file=sys.stderr)
+        return 2
+    except (Failed, OSError) as error:
+        print(f"main.py: {error}", file=sys.stderr)
+        return 1
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not (isinstance(error, MemoryError) or NO_MEMORY in str(error)):
+            raise
+        print(f"main.py: {OUT_OF_MEMORY}: {error!s:.300}", file=sys.stderr)
+        return 1
+    except Stopped as stopped:
+        LOGGER.info("%s", stopped)
+        return stopped.exit_code
     return 0
 
 
@@ -111,6 +131,7 @@ def run_training(config, workdir, log, command, profile, **_) -> None:
         LOGGER.info("To evaluate it again: python main.py --mode=eval --workdir=...")
         return
     job = assemble(config)
+    team.check_agreement(config, job)
     digests = report.digests(job.dataset)
     with foreseen():
         folder = experiment.make_folder(workdir, config.exp_name)

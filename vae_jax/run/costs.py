@@ -9,7 +9,7 @@ import jax
 from ml_collections import ConfigDict
 
 from vae_jax import assembly, train
-from vae_jax.run.stepping import Feed, endless
+from vae_jax.run.stepping import Feed, endless, feed_of
 
 PIECES = 5  # that are timed
 PIECE_SECONDS = 0.2  # how long each shall be, if one step is shorter
@@ -43,7 +43,7 @@ def of_stages(job: assembly.Job, config: ConfigDict) -> Iterator[Cost]:
 
     Of images that are streamed, the time and the memory are those of one chunk.
     """
-    feed = Feed(job, config.seed, config.data.placement)
+    feed = feed_of(job, config)
     for phase in job.phases:
         if phase.stage.epochs:
             yield _of_stage(job, phase, feed)
@@ -51,7 +51,7 @@ def of_stages(job: assembly.Job, config: ConfigDict) -> Iterator[Cost]:
 
 def _of_stage(job: assembly.Job, phase: assembly.Phase, feed: Feed) -> Cost:
     stage = phase.stage
-    state = jax.device_put(job.initial_state(), jax.devices()[0])
+    state = feed.begin(job.initial_state())
     state = state._replace(step=state.step + stage.first_step)
     parameters = train.count(state.params)
     images, order, *_ = next(feed.pieces(stage.first_step, stage.first_step + 1))

@@ -9,6 +9,7 @@ from vae_jax import (
     experiment,
     files,
     html,
+    mesh,
     metrics,
     pixels,
     report,
@@ -44,7 +45,9 @@ def finish(
     state, which = chosen(session, state, stage)
     step = int(state.step)
     phase = job.phase_of(step)
-    of = Trained(phase.model, train.shown_params(state), phase.hparams_at(step))
+    # On every device of this process, which then share the work.
+    params = mesh.copied(train.shown_params(state), mesh.of(jax.local_devices()))
+    of = Trained(phase.model, params, phase.hparams_at(step))
     found = {
         "split": "test",
         "checkpoint": which,

@@ -1,7 +1,8 @@
 """Where the training images are while steps are taken, and which come when.
 
 They are all on the device, or in memory or files of the host, from which they are sent
-in chunks. Steps do not see a difference: the same images come in the same order, so the
+in chunks. Several devices have the same images, and each its part of every batch. Steps
+do not see a difference: the same images come in the same order, so the
 results are the same to the last bit.
 """
 
@@ -11,9 +12,10 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Int
 
-from vae_jax import assembly, data, growth
+from vae_jax import assembly, data, growth, mesh
 from vae_jax.data import streams
 
 CHUNK_BYTES = 2**25  # of images that are sent in one go; two such chunks are held
@@ -32,14 +34,16 @@ class Piece(NamedTuple):
 
 
 class Resident:
-    """All training images on the device: each step gathers its batch there."""
+    """All training images on each device: it gathers its part of every batch there."""
 
-    def __init__(self, images: data.Images, plan: growth.Plan, rows: Rows):
-        self._images, self._plan = jax.device_put(images[:]), plan
+    def __init__(
+        self, images: data.Images, plan: growth.Plan, rows: Rows, devices: Mesh
+    ):
+        self._images, self._plan = mesh.copied(images[:], devices), plan
 
         @functools.lru_cache(maxsize=1)
         def order(epoch: int, batch_size: int):
-            return jax.device_put(rows(epoch, batch_size))
+            return mesh.shared(rows(epoch, batch_size), devices, axis=1)
 
         self._order = order
 
@@ -64,10 +68,11 @@ class Streamed:
         images: data.Images,
         plan: growth.Plan,
         rows: Rows,
+        devices: Mesh,
         chunk_bytes: int,
     ):
         self._images, self._plan, self._rows = images, plan, rows
-        self._chunk_bytes = chunk_bytes
+        self._devices, self._chunk_bytes = devices, chunk_bytes
         self._held: dict[int, tuple[Array, Array]] = {}  # by the chunks' first steps
 
     def pieces(self, start: int, stop: int) -> Iterator[Piece]:
@@ -121,29 +126,32 @@ class Streamed:
         chunk = streams.aligned(num_bytes).view(dtype).reshape(-1, *shape)
         places = data.read(self._images, rows.ravel(), chunk[: rows.size])
         order[: len(rows)] = places.reshape(rows.shape)
-        return jax.device_put((chunk, order))
+        return (
+            mesh.copied(chunk, self._devices),
+            mesh.shared(order, self._devices, axis=1),
+        )
 
 
 def place(
-    placement: str, images: data.Images, plan: growth.Plan, rows: Rows
+    placement: str, images: data.Images, plan: growth.Plan, rows: Rows, devices: Mesh
 ) -> Resident | Streamed:
     """The training images as ``data.placement`` says.
 
     Raises:
         ValueError: if they shall be on the device and do not fit there.
     """
-    limit, in_place = memory_limit(), jax.devices()[0].platform == "cpu"
+    limit, in_place = memory_limit(), jax.local_devices()[0].platform == "cpu"
     if placement == "auto":
         placement = suited(images, None if in_place else limit)
     if placement == "stream":
-        return Streamed(images, plan, rows, CHUNK_BYTES)
+        return Streamed(images, plan, rows, devices, CHUNK_BYTES)
     if limit is not None and images.nbytes > limit:
         raise ValueError(
             "data.placement: must be auto or stream for images of "
             f"{images.nbytes / 1e9:.3g} GB on a device with {limit / 1e9:.3g} GB, "
             f"got {placement!r}"
         )
-    return Resident(images, plan, rows)
+    return Resident(images, plan, rows, devices)
 
 
 def suited(images: data.Images, limit: int | None) -> str:
@@ -160,7 +168,7 @@ def suited(images: data.Images, limit: int | None) -> str:
 
 def memory_limit() -> int | None:
     """Bytes that the device has, where that can be found."""
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
     if device.platform == "cpu":
         return assembly.memory()
     return (device.memory_stats() or {}).get("bytes_limit")

@@ -9,7 +9,7 @@ import numpy as np
 from vae_jax import experiment, files, inspection, report, train
 from vae_jax.assembly import Phase
 from vae_jax.run.session import Refused, Session, go_on
-from vae_jax.run.stepping import Feed, endless
+from vae_jax.run.stepping import Feed, endless, feed_of
 from vae_jax.train import TrainState
 
 LOGGER = experiment.LOGGER
@@ -30,8 +30,7 @@ def replay(session: Session, step: int) -> None:
         raise Refused(f"--step: must be from 1 to {total}, got {step}")
     state = nearest(session, step - 1)
     LOGGER.info("from the state after step %d", state.step)
-    config = session.config
-    feed = Feed(session.job, config.seed, config.data.placement)
+    feed = feed_of(session.job, session.config)
     found = look_into(session, feed, feed.advance(state, step - 1))
     write(session.folder, found)
     LOGGER.info("%s", table(found))

@@ -2,8 +2,6 @@
 
 import functools
 
-import jax
-
 from vae_jax import (
     evaluate,
     experiment,
@@ -18,7 +16,7 @@ from vae_jax import tensorboard as tensorboard_files
 from vae_jax.assembly import Job, Phase
 from vae_jax.run import final, profiling, replay
 from vae_jax.run.session import Session, Stopped, dispensable, foreseen, go_on
-from vae_jax.run.stepping import Feed
+from vae_jax.run.stepping import Feed, feed_of
 from vae_jax.train import TrainState
 
 LOGGER = experiment.LOGGER
@@ -30,8 +28,8 @@ def fit(session: Session, profile: bool) -> TrainState:
     With ``profile``, so is where the time of a step goes.
     """
     config, job, _, saved = session
-    state = restore_or_begin(session)
-    feed = Feed(job, config.seed, config.data.placement)
+    feed = feed_of(job, config)
+    state = feed.begin(restore_or_begin(session))
     done, total = int(state.step), job.plan[-1].end_step
     stop_if_bad(session, feed, state)  # as it was when it was saved
     look = profiling.Profile(session.folder, profile)
@@ -81,9 +79,7 @@ def restore_or_begin(session: Session) -> TrainState:
     else:
         LOGGER.info("going on from step %d", state.step)
     metrics.go_on_after(session.folder, int(state.step), logged(job, int(state.step)))
-    # Where the arrays live is part of what was compiled: let it be said, and so the
-    # same, for a new state and a restored one.
-    return jax.device_put(state, jax.devices()[0])
+    return state
 
 
 def logged(job: Job, step: int) -> set[tuple[int, str]]:

@@ -1,0 +1,144 @@
+"""Processes that train together: the first decides and writes, the others follow it.
+
+Each has all the images and a whole copy of the state. They take the same steps, over
+the devices of all of them; whatever else there is to do, the first does alone.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+from jaxtyping import PyTree
+from ml_collections import ConfigDict
+
+from vae_jax import experiment, growth, mesh, report
+from vae_jax.assembly import Job
+from vae_jax.run.session import Refused
+
+LOGGER = experiment.LOGGER
+COMPARE, STATE, STEPS, END = range(4)  # what the first can tell the others to do
+
+
+def join(
+    coordinator: str | None, num_processes: int | None, process_id: int | None
+) -> None:
+    """Waits for the others. To be called before anything asks JAX for a device.
+
+    Args:
+        coordinator: host:port of the first. It and the others: None if the environment
+            of a cluster says it.
+        num_processes: how many there are.
+        process_id: of this one, from 0.
+
+    Raises:
+        Refused: if neither arguments nor the environment say where this process is.
+    """
+    try:
+        jax.distributed.initialize(coordinator, num_processes, process_id)
+    except (ValueError, RuntimeError) as error:
+        raise Refused(
+            "--distributed: without --coordinator, --num_processes and --process_id, "
+            "must be run by a cluster that JAX knows, such as SLURM or TPU pods "
+            f"({error!s:.200})"
+        ) from error
+
+
+def leads() -> bool:
+    return jax.process_index() == 0
+
+
+def tell(what: int, number: int = 0) -> None:
+    """Says to all others what comes next, if this is the first and there are any."""
+    if jax.process_count() > 1 and leads():
+        multihost_utils.broadcast_one_to_all(np.int32([what, number]))
+
+
+def told() -> tuple[int, int]:
+    """Waits for what the first has to say."""
+    return tuple(map(int, multihost_utils.broadcast_one_to_all(np.zeros(2, np.int32))))
+
+
+def given(tree: PyTree) -> PyTree:
+    """The first's arrays. The others pass arrays of the same shapes."""
+    if jax.process_count() == 1:
+        return tree
+
+    def sent(array):
+        is_key = jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key)
+        data = np.asarray(jax.random.key_data(array) if is_key else array)
+        data = multihost_utils.broadcast_one_to_all(data)
+        return jax.random.wrap_key_data(data) if is_key else data
+
+    return jax.tree.map(sent, tree)
+
+
+def check_agreement(config: ConfigDict, job: Job) -> None:
+    """Accepts processes that have the same config and the same images.
+
+    Raises:
+        Refused: by the first, if one has other ones, or could not read them.
+    """
+    if jax.process_count() == 1:
+        return
+    tell(COMPARE)
+    compare(fingerprint(config, job))
+
+
+def compare(own: bytes) -> None:
+    """What the others do to be compared; see ``check_agreement``."""
+    every = multihost_utils.process_allgather(np.frombuffer(own, np.uint8))
+    others = [i for i, one in enumerate(every) if one.tobytes() != own]
+    if leads() and others:
+        raise Refused(
+            "--distributed: every process must have the same config and images, but "
+            f"processes {', '.join(map(str, others))} have not those of the first"
+        )
+
+
+def fingerprint(config: ConfigDict, job: Job | None) -> bytes:
+    """sha256 of all that steps depend on."""
+    images: Any = report.digests(job.dataset) if job else "none"
+    text = json.dumps([json.loads(config.to_json()), images], sort_keys=True)
+    return hashlib.sha256(text.encode()).digest()
+
+
+def devices(plan: growth.Plan, microbatches: int, wanted: int) -> Mesh:
+    """Those that share every batch: of all processes, or as many as divide batches.
+
+    Args:
+        plan: of the run.
+        microbatches: parts of a batch, each of which is shared out.
+        wanted: how many of this process's own; 0: all.
+
+    Raises:
+        ValueError: if there are not so many, or several processes cannot share batches.
+    """
+    every = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+    parts = {stage.batch_size // microbatches for stage in plan if stage.epochs}
+    if wanted and jax.process_count() > 1:
+        raise ValueError(
+            "train.devices: must be 0, for all, where several processes train "
+            f"together, got {wanted}"
+        )
+    if wanted > len(every):
+        raise ValueError(
+            f"train.devices: must be at most the {len(every)} that there are, "
+            f"got {wanted}"
+        )
+    counts = range(1, (wanted or len(every)) + 1)
+    num = max(n for n in counts if not any(part % n for part in parts))
+    if num < counts[-1]:
+        text = (
+            f"{counts[-1]} devices cannot share batches, or parts of them, of "
+            f"{', '.join(map(str, sorted(parts)))} images"
+        )
+        if jax.process_count() > 1:
+            raise ValueError(
+                f"data.batch_size: must be one for all devices, but {text}"
+            )
+        LOGGER.warning("%s: %d used", text, num)
+    return mesh.of(every[:num])
