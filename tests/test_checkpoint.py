@@ -30,6 +30,7 @@ def initial():
         gated=False,
         init="lecun",
         logvar_range=(),
+        remat=False,
     )
     objective, tx = objectives.elbo("analytic", 1), optax.scale_by_adam()
     return train.make_init(model, objective, tx, use_ema=True)(jax.random.key(0))

@@ -131,7 +131,8 @@ def run_training(config, workdir, log, command, profile, **_) -> None:
         LOGGER.info("To evaluate it again: python main.py --mode=eval --workdir=...")
         return
     job = assemble(config)
-    team.check_agreement(config, job)
+    with foreseen():
+        team.check_agreement(config, job)
     digests = report.digests(job.dataset)
     with foreseen():
         folder = experiment.make_folder(workdir, config.exp_name)

@@ -19,14 +19,13 @@ def follow(config: ConfigDict) -> int:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    job = feed = state = None
     try:
         job = assemble(config)
         feed = stepping.feed_of(job, config)
     except Refused as error:
         # Not the end, as the first would wait: it finds out when it compares.
         print(f"main.py: process {jax.process_index()}: {error}", file=sys.stderr)
-        job = None
-    state = None
     while True:
         what, number = team.told()
         if what == team.END:

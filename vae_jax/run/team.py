@@ -77,11 +77,13 @@ def given(tree: PyTree) -> PyTree:
 
 
 def check_agreement(config: ConfigDict, job: Job) -> None:
-    """Accepts processes that have the same config and the same images.
+    """Accepts processes that have the same config and images, and can share batches.
 
     Raises:
         Refused: by the first, if one has other ones, or could not read them.
+        ValueError: if batches cannot be shared.
     """
+    devices(job.plan, config.train.microbatches, config.train.devices)
     if jax.process_count() == 1:
         return
     tell(COMPARE)
@@ -137,8 +139,6 @@ def devices(plan: growth.Plan, microbatches: int, wanted: int) -> Mesh:
             f"{', '.join(map(str, sorted(parts)))} images"
         )
         if jax.process_count() > 1:
-            raise ValueError(
-                f"data.batch_size: must be one for all devices, but {text}"
-            )
+            raise ValueError(f"data.batch_size: must suit all devices, but {text}")
         LOGGER.warning("%s: %d used", text, num)
     return mesh.of(every[:num])
