@@ -160,7 +160,7 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         models.build(likelihood=likelihood, stage=stage, **sizes)
         for stage in range(num_stages)
     ]
-    objective = build_objective(config, stages[-1], plan, len(dataset.train.images))
+    objective = build_objective(config, stages[-1], len(dataset.train.images))
     phases = tuple(
         build_phase(config, plan, model, objective, rates[model.stage])
         for model in stages
@@ -173,9 +173,7 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
     return Job(dataset, phases, shapes, initial_state=lambda: init(key))
 
 
-def build_objective(
-    config: ConfigDict, model: Model, plan: growth.Plan, num_images: int
-) -> Objective:
+def build_objective(config: ConfigDict, model: Model, num_images: int) -> Objective:
     """What training on so many images minimises; ``model`` is that of the last stage.
 
     Raises:
@@ -183,10 +181,10 @@ def build_objective(
     """
     loss = config.loss.to_dict()
     consistency.check_pressure(**loss)
+    fadein_ratio = config.train.fadein_ratio
     if model.num_stages == 1:
-        loss["stage_loss_scale"] = "none"
-    fades = any(stage.fade_steps for stage in plan)
-    consistency.check_objective(_num_groups(model), fades, **loss)
+        loss["stage_loss_scale"], fadein_ratio = "none", 0.0
+    consistency.check_objective(_num_groups(model), fadein_ratio, **loss)
     return objectives.build(
         config.loss.objective,
         config.loss.kl,

@@ -61,7 +61,7 @@ def check_pressure(
 
 def check_objective(
     groups: int,
-    fades: bool,
+    fadein_ratio: float,
     *,
     objective: str,
     iw_samples: int,
@@ -76,7 +76,7 @@ def check_objective(
 
     Args:
         groups: of latents.
-        fades: whether a stage of growth is faded in.
+        fadein_ratio: part of a stage over which it is faded in.
         objective: this and all others are fields of the ``loss`` section.
         iw_samples: likewise.
         beta: likewise.
@@ -118,10 +118,11 @@ def check_objective(
             f"loss.objective: must be elbo or iwae for a model of {groups} groups of "
             f"latents, got {objective!r}"
         )
-    if groups > 1 and fades:
+    if groups > 1 and fadein_ratio:
         raise ValueError(
             f"train.fadein_ratio: must be 0 for loss.objective={objective} and a model "
-            f"of {groups} groups of latents, as a fade weighs their KL, got more"
+            f"of {groups} groups of latents, as a fade weighs their KL, got "
+            f"{fadein_ratio}"
         )
 
 

@@ -70,4 +70,6 @@ def bounded(
     free, capacity = hparams.free_bits, hparams.capacity
     kls = [jnp.where((free > 0) & (kl.mean() < free), free, kl) for kl in kls]
     total = sum(of.weight * kl for of, kl in zip(latents, kls, strict=True))
-    return jnp.where(capacity > 0, abs(total - capacity), total)
+    excess = total - capacity
+    distance = jnp.sign(excess) * excess  # abs, but without a gradient at 0
+    return jnp.where(capacity > 0, distance, total)
