@@ -58,6 +58,10 @@ def get_config() -> ConfigDict:
     )
     config.loss = ConfigDict(
         dict(
+            # elbo | iwae, the importance-weighted bound; its gradient by stl, sticking
+            # the landing, or dreg, doubly reparameterised: one group of latents only
+            objective="elbo",
+            iw_samples=1,  # 1 or more draws for each image; all but elbo
             # bce | continuous_bernoulli | gaussian | gaussian_per_pixel | laplace |
             # discretized_logistic
             recon="bce",
@@ -68,6 +72,11 @@ def get_config() -> ConfigDict:
             # height, if there are further cycles
             warmup_epochs=0,
             warmup_cycles=1,  # 1 or more: how often it rises
+            # At most one of the next three, and for elbo only:
+            free_bits=0.0,  # 0: off, else nats that each group of latents has for free
+            capacity=0.0,  # 0: off, else nats that the KL shall have; beta is its pull
+            tc_weight=1.0,  # 0 or more: of the total correlation; one group of latents
+            capacity_epochs=0,  # 0 or more epochs over which the capacity rises from 0
             reduction="sum",  # sum: nats per image | mean: nats per pixel value
             # above 0: of the Gaussian, or scale of the Laplace; where a learnable one,
             # or one for each pixel, starts

@@ -39,6 +39,7 @@ def hparams():
     from vae_jax.contracts import Hparams
 
     plain = {"lr": 1e-3, "beta": 1.0, "sigma": 1.0, "sigma_floor": 0.01}
+    plain |= {"free_bits": 0.0, "capacity": 0.0, "tc_weight": 1.0}
     off = {"alpha": 1.0, "clip_norm": jnp.inf, "ema_decay": 0.0, "max_bad_steps": 10.0}
     numbers = Hparams(**plain, **off)
     return Hparams(*map(jnp.float32, numbers))

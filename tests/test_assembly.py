@@ -5,6 +5,8 @@ import pytest
 from configs import digits_mlp
 from vae_jax import assembly
 
+TOO_MANY = "must be at most the epochs of the run, 100, got"
+
 
 def test_a_model_larger_than_the_memory_is_refused_before_it_is_made(monkeypatch):
     config = digits_mlp.get_config()
@@ -51,6 +53,11 @@ def test_a_likelihood_of_8_bit_levels_is_refused_for_other_images(binarize, dtyp
     [
         ("loss.warmup_epochs", 101, "must be at most the epochs of the run, 100, got"),
         (
+            "loss.capacity_epochs",
+            101,
+            "must be at most the epochs of the run, 100, got",
+        ),
+        (
             "train.patience",
             3,
             "must be 0 without validation images, of which there are none, got",
@@ -62,3 +69,133 @@ def test_a_wait_without_an_end_is_refused(field, value, message):
     config.update_from_flattened_dict({field: value, "data.valid_size": 0})
     with pytest.raises(ValueError, match=f"{field}: {message} {value}"):
         assembly.build(config, assembly.load_data(config))
+
+
+WEIGHTED = {"loss.objective": "iwae", "loss.iw_samples": 5}
+GROWING = {"model.start_res": 2, "model.final_res": 8, "model.base_ch": 16}
+PROVAE = {**GROWING, "model.name": "provae"}
+RESPROVAE = {**GROWING, "model.name": "resprovae"}
+
+
+def build(**fields):
+    """The job of the digits' config with these fields."""
+    config = digits_mlp.get_config()
+    config.update_from_flattened_dict(fields)
+    return assembly.build(config, assembly.load_data(config))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"loss.iw_samples": 5},
+            "loss.iw_samples: must be 1 for loss.objective=elbo, got 5; "
+            "try --config.loss.objective=iwae",
+        ),
+        (
+            {**WEIGHTED, "loss.beta": 2.0},
+            "loss.beta: must be 1.0 for loss.objective=iwae, which may rise to it, "
+            "got 2.0",
+        ),
+        (
+            {**WEIGHTED, "loss.free_bits": 2.0},
+            "loss.free_bits: must be 0.0 for loss.objective=iwae, got 2.0",
+        ),
+        (
+            {**WEIGHTED, "loss.objective": "stl", "loss.capacity": 2.0},
+            "loss.capacity: must be 0.0 for loss.objective=stl, got 2.0",
+        ),
+        (
+            {**WEIGHTED, "loss.objective": "dreg", "loss.tc_weight": 2.0},
+            "loss.tc_weight: must be 1.0 for loss.objective=dreg, got 2.0",
+        ),
+        (
+            {"loss.free_bits": 2.0, "loss.capacity": 3.0},
+            "loss.capacity: must be 0.0 with loss.free_bits=2.0, got 3.0",
+        ),
+        (
+            {"loss.capacity": 2.0, "loss.tc_weight": 3.0},
+            "loss.tc_weight: must be 1.0 with loss.capacity=2.0, got 3.0",
+        ),
+        (
+            {"loss.free_bits": 2.0, "loss.kl": "mc"},
+            "loss.kl: must be analytic for loss.free_bits, as estimates of the KL may "
+            "be negative, got 'mc'",
+        ),
+        (
+            {"loss.capacity": 2.0, "loss.kl": "mc"},
+            "loss.kl: must be analytic for loss.capacity, as estimates of the KL may "
+            "be negative, got 'mc'",
+        ),
+    ],
+)
+def test_an_objective_that_is_not_defined_is_refused(fields, message):
+    with pytest.raises(ValueError, match="must be") as caught:
+        build(**fields)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {**WEIGHTED, "loss.objective": "dreg"},
+            "loss.objective: must be elbo or iwae for a model of 3 groups of latents, "
+            "got 'dreg'",
+        ),
+        (
+            {**WEIGHTED, "loss.objective": "stl"},
+            "loss.objective: must be elbo or iwae for a model of 3 groups of latents, "
+            "got 'stl'",
+        ),
+        (
+            WEIGHTED,
+            "train.fadein_ratio: must be 0 for loss.objective=iwae and a model of 3 "
+            "groups of latents, as a fade weighs their KL, got 0.5",
+        ),
+        (
+            {**WEIGHTED, "loss.stage_loss_scale": "area"},
+            "loss.stage_loss_scale: must be none for loss.objective=iwae, got area",
+        ),
+        (
+            {"loss.tc_weight": 2.0},
+            "loss.tc_weight: must be 1.0 for a model of several groups of latents, 3, "
+            "got 2.0",
+        ),
+    ],
+)
+def test_so_is_one_that_is_not_for_several_groups_or_stages(fields, message):
+    with pytest.raises(ValueError, match="must be") as caught:
+        build(**(RESPROVAE | fields))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {**PROVAE, "loss.objective": "dreg"},
+        {**RESPROVAE, "train.fadein_ratio": 0.0},
+        {"loss.warmup_epochs": 3, "loss.kl": "mc"},
+        {"loss.stage_loss_scale": "area"},  # of models that grow, which this does not
+    ],
+)
+def test_an_objective_that_is_defined_is_accepted(fields):
+    assert "iw_bound" in build(**(WEIGHTED | fields)).shapes.sums
+
+
+def test_the_numbers_of_the_loss_reach_the_step_as_numbers():
+    numbers = {"free_bits": 0.5, "capacity": 6.0, "tc_weight": 3.0}
+    for name, number in numbers.items():
+        hparams = build(**{f"loss.{name}": number}).phases[0].hparams
+        assert getattr(hparams, name) == number
+        assert getattr(hparams, name).dtype == "float32"
+
+
+def test_a_capacity_rises_over_its_epochs():
+    fields = {"loss.capacity": 6.0, "loss.capacity_epochs": 2}
+    (phase,) = build(**fields).phases
+    steps = 2 * phase.stage.steps_per_epoch
+    found = [phase.schedule(phase.hparams, step).capacity for step in range(steps + 2)]
+    assert found[0] == pytest.approx(6 / steps)
+    assert found[steps - 2] < 6
+    assert found[steps - 1] == found[steps] == 6

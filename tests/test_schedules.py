@@ -53,6 +53,19 @@ def test_beta_rises_again_in_every_cycle_and_stays_after_the_last(hparams):
     np.testing.assert_allclose(betas, [0.5, 1, 1, 1] * 3 + [1] * 4)
 
 
+def test_a_capacity_rises_in_equal_steps_and_stays(hparams):
+    plain = schedules.make_schedule("cosine", 2, 100)
+    filled = schedules.filling(plain, 4)
+    hparams = hparams._replace(capacity=jnp.float32(8.0))
+    steps = range(7)
+    found = [float(filled(hparams, jnp.int32(step)).capacity) for step in steps]
+    np.testing.assert_allclose(found, [2, 4, 6, 8, 8, 8, 8], rtol=1e-6)
+    for step in steps:
+        at = filled(hparams, step)._replace(capacity=hparams.capacity)
+        assert at == plain(hparams, step)
+    assert schedules.filling(plain, 0)(hparams, 0).capacity == 8
+
+
 def test_without_a_warmup_beta_is_what_it_is(hparams):
     plain = schedules.make_schedule("constant", 0, 100)
     assert schedules.warming(plain, 0, 1)(hparams, 0).beta == hparams.beta

@@ -49,6 +49,8 @@ class Setup:
         schedule=("constant", 0, 1),
         first_step=0,
         remat=False,
+        objective="elbo",
+        tc_images=0,
         **fields,
     ):
         likelihood = likelihoods.build(
@@ -62,7 +64,9 @@ class Setup:
         stage = models.num_stages(name, SHAPE, **sizes) - 1
         self.model = models.build(name, SHAPE, likelihood, stage, **sizes)
         self.tx = optax.scale_by_adam()
-        self.objective = objectives.elbo("analytic", 1)
+        self.objective = objectives.build(
+            objective, "analytic", 1, iw_samples=3, tc_images=tc_images
+        )
         options = {
             "reduction": "sum",
             "scale": "unit",
@@ -147,17 +151,24 @@ def test_two_steps_equal_two_optimiser_updates_written_out(hparams):
     assert_close(state.params, params, rtol=1e-5)  # float32, another order of products
 
 
-def test_changing_any_number_compiles_nothing(hparams):
-    setup = Setup(scale="centred")  # of its own, so that its compilations count
+@pytest.mark.parametrize(
+    "which",
+    [{"tc_images": 40}, *({"objective": name} for name in objectives.NAMES)],
+)
+def test_changing_any_number_compiles_nothing(which, hparams):
+    # In no other test with other shapes, so that its compilations count
+    setup = Setup(scale="centred", **which)
     for i, field in enumerate(hparams._fields):
         changed = hparams._replace(**{field: jnp.float32(0.1 * i + 0.1)})
         setup.run_steps(setup.begin(), IMAGES, setup.order, i % 3, 4, changed)
     assert setup.run_steps._cache_size() == 1
 
 
-@pytest.mark.parametrize("field", ["lr", "beta", "clip_norm"])
+@pytest.mark.parametrize(
+    "field", ["lr", "beta", "free_bits", "capacity", "tc_weight", "clip_norm"]
+)
 def test_each_number_of_a_step_changes_the_parameters(field, hparams):
-    setup = Setup()
+    setup = Setup(tc_images=40)
     changed = hparams._replace(**{field: jnp.float32(0.5)})
     states = [setup.step(setup.begin(), IMAGES[:8], h) for h in (hparams, changed)]
     # Adam forgets the scale of one gradient: a second step tells clipping from none.
@@ -167,6 +178,24 @@ def test_each_number_of_a_step_changes_the_parameters(field, hparams):
     ]
     leaves = [jax.flatten_util.ravel_pytree(s.params)[0] for s in states]
     assert abs(leaves[0] - leaves[1]).max() > 1e-5
+
+
+@pytest.mark.parametrize("name", objectives.NAMES)
+def test_every_objective_trains_in_the_same_loop(name, hparams):
+    setup = Setup(scale="centred", objective=name)
+    state = setup.begin()
+    for _ in range(12):
+        first = jax.tree.map(jnp.copy, state)
+        state = train.start_epoch(state)
+        state = setup.run_steps(state, IMAGES, setup.order, 0, 5, hparams)
+        means = train.epoch_means(state)
+        if first.step == 0:
+            before = means["loss"]
+    assert means["loss"] < before - 1
+    if name != "elbo":
+        # Binary likelihoods have no constants to leave out, and beta is 1.
+        assert means["iw_bound"] == pytest.approx(-means["loss"], rel=1e-5)
+        assert means["iw_bound"] > means["elbo"]
 
 
 def test_clipping_bounds_the_global_norm_of_what_the_optimiser_sees(hparams):

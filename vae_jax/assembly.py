@@ -153,16 +153,18 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         batch_sizes=config.data.batch_size,
         fadein_ratio=config.train.fadein_ratio,
     )
-    consistency.check_warmup(
-        config.loss.warmup_epochs, sum(stage.epochs for stage in plan)
+    for field in ("warmup_epochs", "capacity_epochs"):
+        total = sum(stage.epochs for stage in plan)
+        consistency.check_rise(f"loss.{field}", config.loss[field], total)
+    consistency.check_microbatches(
+        config.train.microbatches, config.data.batch_size, **config.loss
     )
-    consistency.check_microbatches(config.train.microbatches, config.data.batch_size)
-    objective = objectives.elbo(config.loss.kl, config.loss.kl_samples)
     rates = growth.per_stage("optim.lr", config.optim.lr, num_stages)
     stages = [
         models.build(likelihood=likelihood, stage=stage, **sizes)
         for stage in range(num_stages)
     ]
+    objective = build_objective(config, stages[-1], len(dataset.train.images))
     phases = tuple(
         build_phase(config, plan, model, objective, rates[model.stage])
         for model in stages
@@ -173,6 +175,36 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
     shapes = jax.eval_shape(init, key)
     _check_memory(shapes)
     return Job(dataset, phases, shapes, initial_state=lambda: init(key))
+
+
+def build_objective(config: ConfigDict, model: Model, num_images: int) -> Objective:
+    """What training on so many images minimises; ``model`` is that of the last stage.
+
+    Raises:
+        ValueError: if it is not defined for the model, or with other fields.
+    """
+    loss = config.loss.to_dict()
+    consistency.check_pressure(**loss)
+    fadein_ratio = config.train.fadein_ratio
+    if model.num_stages == 1:
+        loss["stage_loss_scale"], fadein_ratio = "none", 0.0
+    consistency.check_objective(_num_groups(model), fadein_ratio, **loss)
+    return objectives.build(
+        config.loss.objective,
+        config.loss.kl,
+        config.loss.kl_samples,
+        iw_samples=config.loss.iw_samples,
+        tc_images=num_images if config.loss.tc_weight != 1 else 0,
+    )
+
+
+def _num_groups(model: Model) -> int:
+    """Of latents, without computing any."""
+
+    def draw(key):
+        return model.sample_prior(model.init(key), key, 1)
+
+    return len(jax.eval_shape(draw, jax.random.key(0)))
 
 
 def _check_memory(shapes: train.TrainState) -> None:
@@ -204,6 +236,8 @@ def build_phase(
     )
     warmup = growth.steps_until(plan, config.loss.warmup_epochs)
     schedule = schedules.warming(schedule, warmup, config.loss.warmup_cycles)
+    filled = growth.steps_until(plan, config.loss.capacity_epochs)
+    schedule = schedules.filling(schedule, filled)
     schedule = schedules.growing(schedule, stage, config.train.fade)
     attempt = train.make_attempt(
         model,
@@ -259,6 +293,9 @@ def hparams(config: ConfigDict, lr: float) -> Hparams:
     numbers = Hparams(
         lr=lr,
         beta=config.loss.beta,
+        free_bits=config.loss.free_bits,
+        capacity=config.loss.capacity,
+        tc_weight=config.loss.tc_weight,
         sigma=config.loss.sigma,
         sigma_floor=config.loss.sigma_floor,
         alpha=1.0,

@@ -16,25 +16,137 @@ def check_patience(patience: int, num_valid: int) -> None:
         )
 
 
-def check_warmup(warmup_epochs: int, epochs: int) -> None:
-    """Accepts a KL that comes to its full weight before training ends.
+def check_rise(field: str, rise_epochs: int, epochs: int) -> None:
+    """Accepts a number that comes to its full height before training ends.
 
     Raises:
         ValueError: if it does not.
     """
-    if warmup_epochs > epochs:
+    if rise_epochs > epochs:
         raise ValueError(
-            f"loss.warmup_epochs: must be at most the epochs of the run, {epochs}, got "
-            f"{warmup_epochs}"
+            f"{field}: must be at most the epochs of the run, {epochs}, got "
+            f"{rise_epochs}"
         )
 
 
-def check_microbatches(microbatches: int, batch_sizes: tuple[int, ...]) -> None:
-    """Accepts a number of parts into which every batch can be cut.
+def check_pressure(
+    kl: str, free_bits: float, capacity: float, tc_weight: float, **_: object
+) -> None:
+    """Accepts at most one change of what the KL does in the loss, if it is defined.
+
+    Args:
+        kl: this and all others are fields of the ``loss`` section.
+        free_bits: likewise.
+        capacity: likewise.
+        tc_weight: likewise.
 
     Raises:
-        ValueError: if one cannot.
+        ValueError: otherwise.
     """
+    fields = {"free_bits": free_bits, "capacity": capacity, "tc_weight": tc_weight}
+    off = {"free_bits": 0.0, "capacity": 0.0, "tc_weight": 1.0}
+    used = [name for name in fields if fields[name] != off[name]]
+    if len(used) > 1:
+        first, second = used[:2]
+        raise ValueError(
+            f"loss.{second}: must be {off[second]} with loss.{first}="
+            f"{fields[first]}, got {fields[second]}"
+        )
+    if kl != "analytic" and used and used != ["tc_weight"]:
+        raise ValueError(
+            f"loss.kl: must be analytic for loss.{used[0]}, as estimates of the KL may "
+            f"be negative, got {kl!r}"
+        )
+
+
+def check_objective(
+    groups: int,
+    fadein_ratio: float,
+    *,
+    objective: str,
+    iw_samples: int,
+    beta: float,
+    free_bits: float,
+    capacity: float,
+    tc_weight: float,
+    stage_loss_scale: str,
+    **_: object,
+) -> None:
+    """Accepts an objective that is defined for the model and with the other fields.
+
+    Args:
+        groups: of latents.
+        fadein_ratio: part of a stage over which it is faded in.
+        objective: this and all others are fields of the ``loss`` section.
+        iw_samples: likewise.
+        beta: likewise.
+        free_bits: likewise.
+        capacity: likewise.
+        tc_weight: likewise.
+        stage_loss_scale: likewise; ``none`` for models that do not grow.
+
+    Raises:
+        ValueError: otherwise.
+    """
+    if tc_weight != 1 and groups > 1:
+        raise ValueError(
+            "loss.tc_weight: must be 1.0 for a model of several groups of latents, "
+            f"{groups}, got {tc_weight}"
+        )
+    if objective == "elbo":
+        if iw_samples != 1:
+            raise ValueError(
+                "loss.iw_samples: must be 1 for loss.objective=elbo, got "
+                f"{iw_samples}; try --config.loss.objective=iwae"
+            )
+        return
+    needed = {
+        "beta": (beta, 1.0, ", which may rise to it"),
+        "free_bits": (free_bits, 0.0, ""),
+        "capacity": (capacity, 0.0, ""),
+        "tc_weight": (tc_weight, 1.0, ""),
+        "stage_loss_scale": (stage_loss_scale, "none", ""),
+    }
+    for name, (given, only, note) in needed.items():
+        if given != only:
+            raise ValueError(
+                f"loss.{name}: must be {only} for loss.objective={objective}{note}, "
+                f"got {given}"
+            )
+    if groups > 1 and objective != "iwae":
+        raise ValueError(
+            f"loss.objective: must be elbo or iwae for a model of {groups} groups of "
+            f"latents, got {objective!r}"
+        )
+    if groups > 1 and fadein_ratio:
+        raise ValueError(
+            f"train.fadein_ratio: must be 0 for loss.objective={objective} and a model "
+            f"of {groups} groups of latents, as a fade weighs their KL, got "
+            f"{fadein_ratio}"
+        )
+
+
+def check_microbatches(
+    microbatches: int,
+    batch_sizes: tuple[int, ...],
+    *,
+    free_bits: float,
+    tc_weight: float,
+    **_: object,
+) -> None:
+    """Accepts a number of parts into which every batch and its loss can be cut.
+
+    Raises:
+        ValueError: if one cannot, as the loss of an image depends on all of its batch.
+    """
+    if microbatches > 1 and (free_bits or tc_weight != 1):
+        name, value = (
+            ("free_bits", free_bits) if free_bits else ("tc_weight", tc_weight)
+        )
+        raise ValueError(
+            f"train.microbatches: must be 1 for loss.{name}={value}, which is of whole "
+            f"batches, got {microbatches}"
+        )
     for size in batch_sizes:
         if size % microbatches:
             raise ValueError(

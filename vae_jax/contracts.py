@@ -42,6 +42,9 @@ class Hparams(NamedTuple):
 
     lr: Float[Array, ""]
     beta: Float[Array, ""]  # weight of the KL in the loss
+    free_bits: Float[Array, ""]  # nats that each group of latents may use; 0: off
+    capacity: Float[Array, ""]  # nats from which the KL shall not depart; 0: off
+    tc_weight: Float[Array, ""]  # of the total correlation in the KL
     sigma: Float[Array, ""]  # of a Gaussian likelihood that does not learn it
     sigma_floor: Float[Array, ""]  # of a sigma for each pixel
     alpha: Float[Array, ""]  # share of the newest stage; 1 for models that do not grow
@@ -105,7 +108,8 @@ class Model(NamedTuple):
 
 
 # (model, params, x, key, hparams) -> (loss [B], {"recon": [B], "kl": [B], "elbo": [B]})
-# A key is one for all examples or one for each: see ``sampling``
+# A key is one for all examples or one for each: see ``sampling``. What an example's
+# terms are depends on it alone; its loss may depend on the batch.
 Objective = Callable[..., tuple[Float[Array, " B"], dict[str, Float[Array, " B"]]]]
 
 # (hparams of the run, step) -> hparams of that step

@@ -53,9 +53,10 @@ def in_order(
     yield "images", attempt.x
     yield "parameters", params
     yield "posterior", of_latents
-    # Of the terms, the KL needs the posterior alone, and the bound all others.
-    first, last = attempt.terms.keys() - {"recon", "elbo"}, ("recon", "elbo")
-    for name in (*sorted(first), *last):
+    # Of the terms, the KL needs the posterior alone, and the bounds all others.
+    kls = [name for name in attempt.terms if name.startswith("kl")]
+    bounds = attempt.terms.keys() - {*kls, "recon"}
+    for name in (*sorted(kls), "recon", *sorted(bounds)):
         yield "terms", {name: attempt.terms[name]}
     yield "loss", attempt.loss
     yield "gradient", attempt.grads

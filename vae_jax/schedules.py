@@ -1,4 +1,4 @@
-"""What changes from step to step: the learning rate, beta, a new stage's share."""
+"""What changes from step to step: learning rate, beta, capacity, a stage's share."""
 
 import jax.numpy as jnp
 import optax
@@ -62,6 +62,26 @@ def warming(schedule: Schedule, warmup_steps: int, cycles: int) -> Schedule:
         risen = jnp.minimum((step % (2 * warmup_steps) + 1) / warmup_steps, 1.0)
         share = jnp.where(step < 2 * warmup_steps * cycles, risen, 1.0)
         return schedule(hparams, step)._replace(beta=hparams.beta * share)
+
+    return at_step
+
+
+def filling(schedule: Schedule, rise_steps: int) -> Schedule:
+    """The same schedule with a capacity that rises linearly to its own.
+
+    Args:
+        schedule: of everything else.
+        rise_steps: the last of them has the full capacity; 0: all have.
+
+    Source:
+        Burgess et al. 2018 (arXiv:1804.03599), section 5.
+    """
+    if not rise_steps:
+        return schedule
+
+    def at_step(hparams: Hparams, step: Int[Array, ""] | int) -> Hparams:
+        share = jnp.minimum((step + 1) / rise_steps, 1.0)
+        return schedule(hparams, step)._replace(capacity=hparams.capacity * share)
 
     return at_step
 

@@ -4,7 +4,8 @@ Conventions that hold for every function here:
 
 * Arrays lead with a batch axis ``B``; the axes after it, ``...``, are the event.
 * The result has shape ``[B]``: summed over the event, never averaged over the batch.
-  ``batch_loss`` is the one place where a batch becomes a scalar.
+  ``batch_loss`` is the one place where a batch becomes a scalar. Each number is of its
+  own example, but for ``total_correlation``, which compares them.
 * Units are nats. ``nats_to_bits_per_dim`` converts for reporting.
 * ``*_nll``, ``*_loss`` and ``kl_*`` are costs (lower is better); only ``elbo`` and
   ``log_*`` go up. No function changes sign on the way out.
@@ -15,7 +16,12 @@ Nothing here knows about Flax, configs or random keys.
 """
 
 from vae_jax.losses.bounds import REDUCTIONS, batch_loss, elbo, nats_to_bits_per_dim
-from vae_jax.losses.divergence import kl_analytic, kl_mc, log_normal
+from vae_jax.losses.divergence import (
+    kl_analytic,
+    kl_mc,
+    log_normal,
+    total_correlation,
+)
 from vae_jax.losses.reconstruction import (
     bernoulli_nll,
     continuous_bernoulli_nll,
@@ -39,4 +45,5 @@ __all__ = [
     "log_normal",
     "nats_to_bits_per_dim",
     "optimal_log_sigma",
+    "total_correlation",
 ]

@@ -1,11 +1,14 @@
 """How far posteriors are from their priors."""
 
+import math
+
 import jax
 import jax.numpy as jnp
+from jax.nn import logsumexp
 from jaxtyping import Array, Float
 
 from vae_jax.losses.events import require_same_shape, sum_event
-from vae_jax.losses.reconstruction import gaussian_nll
+from vae_jax.losses.reconstruction import LOG_2PI, gaussian_nll
 
 
 def kl_analytic(
@@ -77,6 +80,35 @@ def kl_mc(
         )
     )
     return per_draw(z).mean(axis=0)
+
+
+def total_correlation(
+    z: Float[Array, "B Z"],
+    mean: Float[Array, "B Z"],
+    logvar: Float[Array, "B Z"],
+    num_images: int,
+) -> Float[Array, " B"]:
+    """Log q(z) - sum_j log q(z_j), whose mean is the KL of q(z) to its own marginals.
+
+    Estimated by minibatch-weighted sampling: q(z) is made of the posteriors of the
+    batch, so the result depends on all of it, and is biased. ``num_images`` moves its
+    level, not its gradient.
+
+    Args:
+        z: a draw from each posterior.
+        mean: posterior means.
+        logvar: posterior log-variances.
+        num_images: of which the batch is a part.
+
+    Source:
+        Chen et al. 2018 (arXiv:1802.04942), section 3.1 and equation 5.
+    """
+    require_same_shape("total_correlation", z=z, mean=mean, logvar=logvar)
+    scaled_error = (z[:, None] - mean[None]) * jnp.exp(-0.5 * logvar[None])
+    log_q = -0.5 * (jnp.square(scaled_error) + logvar[None] + LOG_2PI)  # [z, q, dim]
+    num_pairs = math.log(num_images * len(z))
+    joint = logsumexp(log_q.sum(axis=-1), axis=1) - num_pairs
+    return joint - (logsumexp(log_q, axis=1) - num_pairs).sum(axis=-1)
 
 
 def log_normal(
