@@ -38,6 +38,12 @@ def get_config() -> ConfigDict:
         dict(
             name="mlp",  # mlp | cnn | provae | resprovae
             z_dim=(20,),  # 1 or more; resprovae: *, of each stage's own latents
+            # mlp, cnn: standard | mixture | vamp; the learned ones need loss.kl=mc
+            prior="standard",
+            prior_components=500,  # 1 or more; mixture, vamp: Gaussians of equal weight
+            # vamp: values with which pseudo-inputs begin, which are clipped to 0 to 1
+            pseudo_mean=0.05,  # 0 to 1; near the mean of the images
+            pseudo_std=0.01,  # 0 or more
             hidden_dim=400,  # 1 or more: width of the dense hidden layers
             hidden_layers=2,  # 0 or more, on either side
             gated=False,  # mlp, cnn: hidden layers times a sigmoid, instead of ReLU

@@ -144,7 +144,8 @@ def test_keys_decide_the_latents_and_nothing_else_does(name, key):
 
 
 def test_samples_of_the_prior_are_standard_normal(name, key):
-    z = jnp.concatenate(build(name).sample_prior(None, key, 10_000), axis=1)
+    model = build(name)
+    z = jnp.concatenate(model.sample_prior(model.init(key), key, 10_000), axis=1)
     assert z.shape == (10_000, 9 if name == "resprovae" else 3)
     assert (abs(z.mean(axis=0)) < 4 / 100).all()  # four standard errors
     # Of 10,000 draws; between two latents no more than chance makes of none at all.

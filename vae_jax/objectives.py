@@ -54,7 +54,7 @@ def elbo(kl: str, kl_samples: int) -> Objective:
         loss += hparams.beta * weighted
         bound = losses.elbo(recon, kl_total)
         terms = {"recon": recon, "kl": kl_total, "elbo": bound}
-        if model.num_stages > 1:  # which stage's latents are in use?
+        if max(model.num_stages, len(kls)) > 1:  # which groups are in use?
             terms |= {f"kl_group_{k}": kl for k, kl in enumerate(kls)}
         return loss, terms
 

@@ -90,7 +90,7 @@ def log_weight(
     """Log p(x, z) - log q(z|x) of one draw of all groups of latents."""
     out = model.apply(params, x, key, hparams.alpha)
     log_ratio = sum(
-        losses.log_normal(of.z, *of.prior) - losses.log_normal(of.z, *of.posterior)
+        losses.log_prior(of.z, *of.prior) - losses.log_normal(of.z, *of.posterior)
         for of in out.latents
     )
     own = model.likelihood_params(params)

@@ -15,7 +15,13 @@ Nothing here knows about Flax, configs or random keys.
 """
 
 from vae_jax.losses.bounds import REDUCTIONS, batch_loss, elbo, nats_to_bits_per_dim
-from vae_jax.losses.divergence import kl_analytic, kl_mc, log_normal
+from vae_jax.losses.divergence import (
+    kl_analytic,
+    kl_mc,
+    log_mixture,
+    log_normal,
+    log_prior,
+)
 from vae_jax.losses.reconstruction import (
     bernoulli_nll,
     continuous_bernoulli_nll,
@@ -36,7 +42,9 @@ __all__ = [
     "kl_analytic",
     "kl_mc",
     "laplace_nll",
+    "log_mixture",
     "log_normal",
+    "log_prior",
     "nats_to_bits_per_dim",
     "optimal_log_sigma",
 ]

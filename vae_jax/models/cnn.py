@@ -79,7 +79,7 @@ def build(
     gated: bool,
     init: str,
     logvar_range: tuple[float, ...],
-    **_: object,
+    **of_prior: object,
 ) -> Model:
     """Channels (32, 64) and no hidden layer is the original system's CNN."""
     (z_dim,) = plain.z_dims(z_dim)
@@ -93,4 +93,5 @@ def build(
         image_shape,
         z_dim,
         likelihood,
+        **of_prior,
     )

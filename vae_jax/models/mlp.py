@@ -53,7 +53,7 @@ def build(
     gated: bool,
     init: str,
     logvar_range: tuple[float, ...],
-    **_: object,
+    **of_prior: object,
 ) -> Model:
     """Two hidden layers of 400 and 20 latents is the original system's MLP."""
     (z_dim,) = plain.z_dims(z_dim)
@@ -66,4 +66,5 @@ def build(
         image_shape,
         z_dim,
         likelihood,
+        **of_prior,
     )
