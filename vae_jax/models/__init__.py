@@ -1,13 +1,14 @@
 """Networks. The only package that knows Flax; what leaves it is ``contracts.Model``."""
 
 from vae_jax.contracts import Likelihood, Model
-from vae_jax.models import cnn, mlp, provae, pyramid, resprovae
+from vae_jax.models import cnn, hvae, mlp, provae, pyramid, resprovae
 
 BUILDERS = {
     "mlp": mlp.build,
     "cnn": cnn.build,
     "provae": provae.build,
     "resprovae": resprovae.build,
+    "hvae": hvae.build,
 }
 GROWING = ("provae", "resprovae")
 
