@@ -40,6 +40,13 @@ def num_groups(of: Trained) -> int:
     return len(jax.eval_shape(draw, of.params, jax.random.key(0)))
 
 
+def has_mixture(of: Trained) -> bool:
+    """Whether the prior of the coarsest latents is a mixture."""
+    nothing = jnp.zeros((1, *of.model.image_shape))
+    encode = functools.partial(of.model.encode, key=None, alpha=of.hparams.alpha)
+    return isinstance(jax.eval_shape(encode, of.params, nothing)[0].prior, Mixture)
+
+
 def posterior_means(
     of: Trained, images: Images, *, scale: str, batch_size: int
 ) -> tuple[Float[np.ndarray, "N Z"], ...]:

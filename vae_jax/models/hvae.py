@@ -74,7 +74,7 @@ class Decoder(nn.Module):
     style: plain.Style
 
     @nn.compact
-    def __call__(self, *zs: Float[Array, "B Z"]) -> Float[Array, "B H W P"]:
+    def __call__(self, *zs: Float[Array, "B _"]) -> Float[Array, "B H W P"]:
         h = Joint(self.hidden_dim, self.hidden_layers, self.style, name="layers")(*zs)
         pixels = self.style.dense(math.prod(self.pixels_shape), "pixels")(h)
         return pixels.reshape(-1, *self.pixels_shape)

@@ -150,8 +150,9 @@ def samples(session: Session, of: Trained, extractor: Extractor) -> dict[str, An
         try:
             zs = latents(session, of, sampler)
             fake = features(session, extractor, decoded(session, of, zs))
+            name = described(session, of, sampler)
             found[sampler] = quality.comparison(
-                extractor, real, fake, described(session, sampler), options.fd_infinity
+                extractor, real, fake, name, options.fd_infinity
             )
         except (ValueError, ModuleNotFoundError) as error:
             LOGGER.warning("No samples from the %s: %s", sampler, error)
@@ -187,14 +188,15 @@ def training_images(session: Session) -> data.Images:
     return data.binarized_once(dataset.train, binarize).images
 
 
-def described(session: Session, sampler: str) -> str:
+def described(session: Session, of: Trained, sampler: str) -> str:
     """Where samples come from, with all that their distances depend on."""
     if sampler == "prior":
         return "samples from the prior"
     options = session.config.eval
+    which = "the coarsest latents" if of.model.complete else "latents"
     return (
         f"samples from a mixture of {options.mixture_components} Gaussians fitted to "
-        f"latents of training images, at most {options.mixture_images}"
+        f"{which} of training images, at most {options.mixture_images}"
     )
 
 
