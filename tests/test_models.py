@@ -56,7 +56,7 @@ def build(name, *args, **changes):
     return model._replace(**{f: compiled(getattr(model, f)) for f in functions})
 
 
-NUM_GROUPS = {"resprovae": 3, "hvae": 2}
+NUM_GROUPS = {"resprovae": 3, "hvae": 2, "conv_hvae": 2}
 
 
 def count(params):
@@ -226,7 +226,7 @@ def test_he_initialisation_has_twice_the_variance_of_lecun_s(key):
     np.testing.assert_allclose(lecun, 1 / 560, rtol=0.012)
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn", "hvae"])
+@pytest.mark.parametrize("name", ["mlp", "cnn", "hvae", "conv_hvae"])
 def test_the_log_variance_stays_in_its_range(name, key):
     model = build(name, logvar_range=(-1.0, 0.5))
     params = jax.tree.map(lambda leaf: 20 * leaf, model.init(key))

@@ -109,6 +109,7 @@ class Model(NamedTuple):
     # (pixels, or an image made of them) -> the same in the full image's size
     enlarge: Callable[[Array], Array] = lambda pixels: pixels
     loss_scale: float = 1.0  # of the reconstruction in the loss, and there alone
+    floats_per_pixel: int = 1  # what decoding takes, beside models of narrow layers
     # (params, zs, alpha) -> what each group adds to ``decode``, and the sum so far
     residuals: Callable[..., tuple[tuple[Array, ...], tuple[Array, ...]]] | None = None
     # (params, key, z) -> all groups: the first is z, the others are drawn from their

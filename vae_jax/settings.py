@@ -148,7 +148,7 @@ RULES = {
     "data.scale": one_of("unit", "centred"),
     "data.batch_size": whole_numbers(1),
     "data.placement": one_of("auto", "device", "stream"),
-    "model.name": one_of("mlp", "cnn", "provae", "resprovae", "hvae"),
+    "model.name": one_of("mlp", "cnn", "provae", "resprovae", "hvae", "conv_hvae"),
     "model.z_dim": whole_numbers(1, WIDEST),
     "model.prior": one_of("standard", "mixture", "vamp"),
     "model.prior_components": whole(1, WIDEST),

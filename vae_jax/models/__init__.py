@@ -1,7 +1,7 @@
 """Networks. The only package that knows Flax; what leaves it is ``contracts.Model``."""
 
 from vae_jax.contracts import Likelihood, Model
-from vae_jax.models import cnn, hvae, mlp, provae, pyramid, resprovae
+from vae_jax.models import cnn, conv_hvae, hvae, mlp, provae, pyramid, resprovae
 
 BUILDERS = {
     "mlp": mlp.build,
@@ -9,6 +9,7 @@ BUILDERS = {
     "provae": provae.build,
     "resprovae": resprovae.build,
     "hvae": hvae.build,
+    "conv_hvae": conv_hvae.build,
 }
 GROWING = ("provae", "resprovae")
 
