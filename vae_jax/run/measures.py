@@ -225,7 +225,7 @@ def latents(session: Session, of: Trained, sampler: str):
     z = mixture.sample(fitted, num, SEED)
     if of.model.complete:
         key = jax.random.key(SEED)
-        return jax.device_get(of.model.complete(of.params, key, z))
+        return jax.device_get(of.model.complete(of.params, key, jax.device_put(z)))
     ends = np.cumsum([latent.z.shape[1] for latent in drawn])[:-1]
     return tuple(np.split(z, ends, axis=1))
 
