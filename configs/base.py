@@ -36,15 +36,29 @@ def get_config() -> ConfigDict:
     )
     config.model = ConfigDict(
         dict(
-            name="mlp",  # mlp | cnn | provae | resprovae
-            z_dim=(20,),  # 1 or more; resprovae: *, of each stage's own latents
+            name="mlp",  # mlp | cnn | provae | resprovae | hvae | conv_hvae
+            # 1 or more; resprovae: *, of each stage's own latents; (conv_)hvae: one
+            # number, or those of the top level and of the other
+            z_dim=(20,),
+            # Of the (top) latents, not of provae and resprovae:
+            # standard | mixture | vamp, of which the learned two need loss.kl=mc
+            prior="standard",
+            # 1 or more; mixture, vamp: Gaussians of equal weight, of vamp at most as
+            # many as there are training images
+            prior_components=500,
+            # vamp: values with which pseudo-inputs begin, which are clipped to 0 to 1
+            pseudo_mean=0.05,  # 0 to 1; near the mean of the images
+            pseudo_std=0.01,  # 0 or more
             hidden_dim=400,  # 1 or more: width of the dense hidden layers
-            hidden_layers=2,  # 0 or more, on either side
-            gated=False,  # mlp, cnn: hidden layers times a sigmoid, instead of ReLU
-            init="lecun",  # mlp, cnn: lecun | he, both normal, of dense layers
-            # mlp, cnn: low, high, to which the posterior's log-variance is clipped
+            hidden_layers=2,  # 0 or more, on either side; conv_hvae: of p(z1|z2)
+            gated=False,  # not (res)provae: layers times a sigmoid, instead of ReLU
+            init="lecun",  # not (res)provae: lecun | he, both normal, of dense layers
+            # low, high, to which log-variances of posteriors, and of p(z1|z2), are
+            # clipped; not (res)provae
             logvar_range=(),
-            channels=(32, 64),  # cnn: one convolution of stride 2 for each, 1 or more
+            # 1 or more; cnn: one convolution of stride 2 for each; conv_hvae: one of
+            # stride 1 and one of stride 2
+            channels=(32, 64),
             # provae and resprovae, which double their resolution from stage to stage:
             start_res=4,  # 1 or more: pixels of the longer side
             final_res=32,  # start_res times a power of two, no less than the images
@@ -100,7 +114,7 @@ def get_config() -> ConfigDict:
     )
     config.train = ConfigDict(
         dict(
-            epochs=30,  # may change; 1 or more; mlp and cnn
+            epochs=30,  # may change; 1 or more; models that do not grow
             epochs_per_stage=(
                 10,
             ),  # *; 0 leaves a stage out, not the last; (res)provae

@@ -49,6 +49,38 @@ def test_a_likelihood_of_8_bit_levels_is_refused_for_other_images(binarize, dtyp
 
 
 @pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"prior": "vamp", "kl": "analytic"},
+            "loss.kl: must be mc with model.prior=vamp, to which the KL has no closed "
+            "form, got 'analytic'",
+        ),
+        (
+            {"prior": "mixture", "kl": "analytic"},
+            "loss.kl: must be mc with model.prior=mixture, to which",
+        ),
+        (
+            {"prior": "vamp", "kl": "mc", "prior_components": 1301},
+            "model.prior_components: must be at most the number of training images, "
+            "1300, with model.prior=vamp, got 1301",
+        ),
+        (
+            {"prior": "mixture", "kl": "mc", "name": "provae"},
+            "model.prior: must be standard with model.name=provae, got 'mixture'",
+        ),
+    ],
+)
+def test_a_learned_prior_that_cannot_be_had_is_refused(fields, message):
+    config = digits_mlp.get_config()
+    fields = dict(fields)
+    config.loss.kl = fields.pop("kl")
+    config.model.update(fields)
+    with pytest.raises(ValueError, match=message):
+        assembly.build(config, assembly.load_data(config))
+
+
+@pytest.mark.parametrize(
     ("field", "value", "message"),
     [
         ("loss.warmup_epochs", 101, "must be at most the epochs of the run, 100, got"),

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from vae_jax import losses
 
@@ -294,6 +294,101 @@ def test_log_normal_agrees_with_scipy():
     )  # float32
 
 
+def mixture(num=7, dims=3, low=-1.0, high=1.0, distance=1.0, seed=1):
+    """Log-weights, means, log-variances, and five draws near components, float32."""
+    rng = np.random.default_rng(seed)
+    mean = distance * rng.normal(size=(num, dims)) + 2.0
+    logvar = rng.uniform(low, high, (num, dims))
+    log_weights = np.log(rng.dirichlet(np.ones(num)))
+    near = rng.integers(0, num, 5)
+    z = mean[near] + np.exp(logvar[near] / 2) * rng.normal(size=(5, dims))
+    z, *of = (jnp.asarray(a, jnp.float32) for a in (z, log_weights, mean, logvar))
+    return z, tuple(of)
+
+
+def log_mixture_by_hand(z, log_weights, mean, logvar):
+    """A plain loop in float64."""
+    z, log_weights, mean, logvar = (
+        np.asarray(a, np.float64) for a in (z, log_weights, mean, logvar)
+    )
+    scale, found = np.exp(logvar / 2), []
+    for one in z:
+        each = [
+            log_weights[k] + stats.norm.logpdf(one, mean[k], scale[k]).sum()
+            for k in range(len(mean))
+        ]
+        found.append(special.logsumexp(each))
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        {},
+        {"num": 1},
+        {"num": 500, "dims": 40},
+        # As narrow as the log-variance of a posterior gets where it is clipped, and
+        # narrower: two products alone would be off by 0.005 and 0.1 nats.
+        {"num": 500, "dims": 40, "low": -6.0, "high": -5.9},
+        {"num": 500, "dims": 40, "low": -10.0, "high": -8.0},
+        {"distance": 100.0},
+    ],
+    ids=str,
+)
+def test_log_mixture_agrees_with_a_plain_loop_over_its_components(of):
+    z, mixed = mixture(**of)
+    expected = log_mixture_by_hand(z, *mixed)
+    # float32 sums of up to 40 terms of up to 10, whose inputs have 7 digits
+    np.testing.assert_allclose(losses.log_mixture(z, *mixed), expected, atol=1e-4)
+
+
+def test_gradients_of_log_mixture_are_those_of_the_plain_form():
+    def plain(z, log_weights, mean, logvar):
+        square = jnp.square(z[:, None] - mean[None]) * jnp.exp(-logvar)[None]
+        each = log_weights[None] - 0.5 * (square + logvar[None]).sum(axis=2)
+        return jax.nn.logsumexp(each, axis=1).sum()
+
+    z, mixed = mixture(low=-3.0, high=0.0)
+    every = (0, 1, 2, 3)
+    found = jax.grad(lambda *a: losses.log_mixture(*a).sum(), every)(z, *mixed)
+    expected = jax.grad(plain, every)(z, *mixed)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)  # float32
+
+
+def test_a_mixture_of_one_is_its_component_whichever_prior_it_is_given_as():
+    z, (_, mean, logvar) = mixture(num=1, dims=4)
+    one = losses.log_prior(z, jnp.zeros(1), mean, logvar)
+    rows = (jnp.broadcast_to(a, z.shape) for a in (mean, logvar))
+    np.testing.assert_allclose(one, losses.log_prior(z, *rows), rtol=1e-5)  # float32
+    zeros = jnp.zeros((1, 4))
+    standard = losses.log_prior(z, jnp.zeros(1), zeros, zeros)
+    np.testing.assert_allclose(standard, stats.norm.logpdf(z).sum(axis=1), rtol=1e-5)
+
+
+def test_kl_mc_to_a_mixture_converges_to_quadrature(key):
+    draws, mean, logvar = 20_000, jnp.array([[0.4]]), jnp.array([[-0.8]])
+    _, mixed = mixture(num=3, dims=1)
+    grid = np.linspace(-9, 9, 20_001)
+    q = stats.norm(0.4, math.exp(-0.4))
+    log_p = log_mixture_by_hand(grid[:, None], *mixed)
+    integrand = q.pdf(grid) * (q.logpdf(grid) - log_p)
+    expected = integrand.sum() * (grid[1] - grid[0])
+
+    z = mean[None] + jnp.exp(0.5 * logvar)[None] * jax.random.normal(key, (draws, 1, 1))
+    per_draw = jax.vmap(lambda one: losses.kl_mc(one[None], mean, logvar, *mixed))(z)
+    standard_error = per_draw.std() / math.sqrt(draws)
+    assert expected > 0.5  # or the draws would prove nothing
+    assert abs(losses.kl_mc(z, mean, logvar, *mixed)[0] - expected) < 4 * standard_error
+
+
+def test_no_analytic_kl_to_a_mixture():
+    z, mixed = mixture()
+    message = "kl_analytic: the prior must be a diagonal Gaussian, got a mixture; try"
+    with pytest.raises(ValueError, match=message):
+        losses.kl_analytic(z, z, *mixed)
+
+
 def test_elbo_never_exceeds_the_exact_log_likelihood():
     # Linear-Gaussian model, z ~ N(0, 1) and x | z ~ N(z, 1), so x ~ N(0, 2).
     x = jnp.array([[1.3]])
@@ -365,6 +460,14 @@ def test_bits_per_dim_of_a_density_count_the_width_of_a_grey_level():
         (
             lambda a, b: losses.log_normal(a, a, b),
             r"log_normal: .* logvar \(2, 1\)",
+        ),
+        (
+            lambda a, b: losses.log_mixture(a, a[:, 0], a, b),
+            r"log_mixture: shapes must be equal, got mean \(2, 3\), logvar \(2, 1\)",
+        ),
+        (
+            lambda a, b: losses.log_mixture(a, a[:, 0], b, b),
+            r"as many dimensions, got z \(2, 3\), mean \(2, 1\)",
         ),
         (
             lambda a, b: losses.optimal_log_sigma(a, b),

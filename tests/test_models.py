@@ -57,6 +57,9 @@ def build(name, *args, **changes):
     return model._replace(**{f: compiled(getattr(model, f)) for f in functions})
 
 
+NUM_GROUPS = {"resprovae": 3, "hvae": 2, "conv_hvae": 2}
+
+
 def count(params):
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
@@ -79,7 +82,7 @@ def test_one_output_and_one_posterior_for_every_pixel_and_image(name, shape, key
     x = jax.random.uniform(key, (2, *shape))
     out = model.apply(params, x, key, 1.0)
     assert out.pixels.shape == (2, *shape)
-    assert len(out.latents) == (model.num_stages if name == "resprovae" else 1)
+    assert len(out.latents) == NUM_GROUPS.get(name, 1)
     for latent in out.latents:
         for part in (latent.z, *latent.posterior, *latent.prior):
             assert part.shape == (2, 3)
@@ -95,8 +98,9 @@ def test_every_parameter_and_every_pixel_takes_part(name, shape, key):
     def total(params, x):
         outs = [model.apply(params, x, key, 0.5) for model in stages]
         pixels = sum(jnp.square(out.pixels).sum() for out in outs)
-        posteriors = [latent.posterior for out in outs for latent in out.latents]
-        return pixels + sum(jnp.sum(part) for each in posteriors for part in each)
+        latents = [latent for out in outs for latent in out.latents]
+        parts = [part for of in latents for part in (*of.posterior, *of.prior)]
+        return pixels + sum(map(jnp.sum, parts))
 
     to_params, to_x = compiled(jax.grad(total, argnums=(0, 1)))(params, x)
     used = jax.tree.map(lambda g: bool(abs(g).max() > 0), to_params)
@@ -145,7 +149,9 @@ def test_keys_decide_the_latents_and_nothing_else_does(name, key):
 
 
 def test_samples_of_the_prior_are_standard_normal(name, key):
-    z = jnp.concatenate(build(name).sample_prior(None, key, 10_000), axis=1)
+    model = build(name)
+    zs = model.sample_prior(model.init(key), key, 10_000)
+    z = jnp.concatenate(zs[:1] if model.complete else zs, axis=1)
     assert z.shape == (10_000, 9 if name == "resprovae" else 3)
     assert (abs(z.mean(axis=0)) < 4 / 100).all()  # four standard errors
     # Of 10,000 draws; between two latents no more than chance makes of none at all.
@@ -221,7 +227,7 @@ def test_he_initialisation_has_twice_the_variance_of_lecun_s(key):
     np.testing.assert_allclose(lecun, 1 / 560, rtol=0.012)
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn"])
+@pytest.mark.parametrize("name", ["mlp", "cnn", "hvae", "conv_hvae"])
 def test_the_log_variance_stays_in_its_range(name, key):
     model = build(name, logvar_range=(-1.0, 0.5))
     params = jax.tree.map(lambda leaf: 20 * leaf, model.init(key))
@@ -250,7 +256,7 @@ def test_every_halving_rounds_up():
 
 
 def test_an_unknown_model_lists_the_known_ones():
-    known = "mlp, cnn, provae, resprovae"
+    known = ", ".join(models.BUILDERS)
     with pytest.raises(ValueError, match=f"must be one of {known}, got 'gan'"):
         build("gan")
 
@@ -261,10 +267,11 @@ def test_a_tuple_of_one_number_of_latents_is_that_number(name, key):
 
 
 def test_a_wrong_count_of_numbers_of_latents_is_refused(name):
-    allowed = "1 or 3" if name == "resprovae" else "1"
-    message = f"model.z_dim: must be a whole number or a tuple of {allowed}, got (2, 3)"
+    groups = NUM_GROUPS.get(name, 1)
+    allowed = f"1 or {groups}" if groups > 1 else "1"
+    message = f"model.z_dim: must be a whole number or a tuple of {allowed}, got (2, 3"
     with pytest.raises(ValueError, match=re.escape(message)):
-        build(name, z_dim=(2, 3))
+        build(name, z_dim=(2, 3, 4, 5))
 
 
 def test_a_stage_that_a_model_does_not_have_is_refused(name):

@@ -20,6 +20,7 @@ from vae_jax import (
     schedules,
     settings,
 )
+from vae_jax.models import priors
 
 BASE = pathlib.Path(base.__file__)
 
@@ -152,6 +153,7 @@ def test_the_comments_of_base_say_which_fields_may_change():
         ("data.binarize", data.BINARIZE),
         ("data.scale", pixels.SCALES),
         ("model.name", tuple(models.BUILDERS)),
+        ("model.prior", priors.NAMES),
         ("loss.recon", likelihoods.NAMES),
         ("loss.objective", objectives.NAMES),
         ("loss.kl", objectives.KLS),

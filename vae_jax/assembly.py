@@ -138,6 +138,12 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         include_const=config.loss.include_const,
         bin_width=pixels.BIN_WIDTHS[config.data.scale],
     )
+    consistency.check_prior(
+        config.model.prior,
+        config.loss.kl,
+        config.model.prior_components,
+        len(dataset.train.images),
+    )
     sizes = {
         **config.model,
         "image_shape": dataset.train.images.shape[1:],

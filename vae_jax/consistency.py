@@ -155,6 +155,27 @@ def check_microbatches(
             )
 
 
+def check_prior(prior: str, kl: str, components: int, num_train: int) -> None:
+    """Accepts a learned prior whose KL can be had, and which has to generalise.
+
+    Raises:
+        ValueError: if its KL is to be analytic, or it has a pseudo-input for every
+            training image and more.
+    """
+    if prior == "standard":
+        return
+    if kl == "analytic":
+        raise ValueError(
+            f"loss.kl: must be mc with model.prior={prior}, to which the KL has no "
+            f"closed form, got {kl!r}"
+        )
+    if prior == "vamp" and components > num_train:
+        raise ValueError(
+            "model.prior_components: must be at most the number of training images, "
+            f"{num_train}, with model.prior=vamp, got {components}"
+        )
+
+
 def check_levels(recon: str, dtype: np.dtype, binarize: str) -> None:
     """Accepts a likelihood of 8-bit levels for images that have them.
 

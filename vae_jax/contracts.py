@@ -1,7 +1,8 @@
 """The records that layers hand to each other: data and pure functions, no behaviour.
 
-Everything here passes through ``jax.jit`` either as data (``Normal``, ``Latent``,
-``Output``, ``Hparams``) or as something to close over (``Likelihood``, ``Model``).
+Everything here passes through ``jax.jit`` either as data (``Normal``, ``Mixture``,
+``Latent``, ``Output``, ``Hparams``) or as something to close over (``Likelihood``,
+``Model``).
 """
 
 import operator
@@ -21,12 +22,20 @@ class Normal(NamedTuple):
     logvar: Float[Array, "B Z"]
 
 
+class Mixture(NamedTuple):
+    """K diagonal Gaussians, the same mixture for every example."""
+
+    log_weights: Float[Array, " K"]  # of a sum of 1
+    mean: Float[Array, "K Z"]
+    logvar: Float[Array, "K Z"]
+
+
 class Latent(NamedTuple):
     """One group of latents: a draw, what it was drawn from, and its prior."""
 
     z: Float[Array, "B Z"]
     posterior: Normal
-    prior: Normal
+    prior: Normal | Mixture
     weight: Float[Array, ""] | float = 1.0  # of its KL in the loss, and there alone
 
 
@@ -103,8 +112,12 @@ class Model(NamedTuple):
     # (pixels, or an image made of them) -> the same in the full image's size
     enlarge: Callable[[Array], Array] = lambda pixels: pixels
     loss_scale: float = 1.0  # of the reconstruction in the loss, and there alone
+    floats_per_pixel: int = 1  # what decoding takes, beside models of narrow layers
     # (params, zs, alpha) -> what each group adds to ``decode``, and the sum so far
     residuals: Callable[..., tuple[tuple[Array, ...], tuple[Array, ...]]] | None = None
+    # (params, key, z) -> all groups: the first is z, the others are drawn from their
+    # priors given it. None where the priors of groups do not depend on each other
+    complete: Callable[..., tuple[Float[Array, "B Z"], ...]] | None = None
 
 
 # (model, params, x, key, hparams) -> (loss [B], {"recon": [B], "kl": [B], "elbo": [B]})

@@ -17,7 +17,8 @@ from vae_jax.data import Images
 from vae_jax.evaluate.batches import in_batches, of_each
 
 IMAGES_AT_ONCE = 50
-# Pixels that are decoded at once, 4 bytes each in every array of their size.
+# Pixels that are decoded at once, 4 bytes each in every array of their size; fewer of
+# a model that takes more.
 PIXELS_AT_ONCE = 2**20
 
 
@@ -55,7 +56,7 @@ def make_bound(
         sample size: (sum of w)^2 / sum of w^2.
     """
     images_at_once = min(batch_size, IMAGES_AT_ONCE)
-    pixels = images_at_once * math.prod(model.image_shape)
+    pixels = images_at_once * math.prod(model.image_shape) * model.floats_per_pixel
     at_once = max(PIXELS_AT_ONCE // pixels, 1)
 
     @jax.jit
@@ -91,7 +92,7 @@ def log_weight(
     """Log p(x, z) - log q(z|x) of one draw of all groups of latents."""
     out = model.apply(params, x, key, hparams.alpha)
     log_ratio = sum(
-        losses.log_normal(of.z, *of.prior) - losses.log_normal(of.z, *of.posterior)
+        losses.log_prior(of.z, *of.prior) - losses.log_normal(of.z, *of.posterior)
         for of in out.latents
     )
     own = model.likelihood_params(params)

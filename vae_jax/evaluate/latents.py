@@ -6,10 +6,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 from vae_jax import losses, mesh, pixels
-from vae_jax.contracts import Latent, Normal, Trained
+from vae_jax.contracts import Latent, Mixture, Normal, Trained
 from vae_jax.data import Images
 from vae_jax.evaluate.batches import in_batches, of_each
 
@@ -22,7 +23,7 @@ class Posteriors(NamedTuple):
     """Of one group of latents, for every image: means over draws of its ancestors."""
 
     mean: Float[np.ndarray, "N Z"]
-    kl: Float[np.ndarray, "N Z"]  # to the prior, in nats
+    kl: Float[np.ndarray, "N Z"]  # to the prior, in nats: see ``posteriors``
 
 
 class Decomposition(NamedTuple):
@@ -37,6 +38,13 @@ def num_groups(of: Trained) -> int:
     """How many groups of latents the model has at its stage."""
     draw = functools.partial(of.model.sample_prior, num=1)
     return len(jax.eval_shape(draw, of.params, jax.random.key(0)))
+
+
+def has_mixture(of: Trained) -> bool:
+    """Whether the prior of the coarsest latents is a mixture."""
+    nothing = jnp.zeros((1, *of.model.image_shape))
+    encode = functools.partial(of.model.encode, key=None, alpha=of.hparams.alpha)
+    return isinstance(jax.eval_shape(encode, of.params, nothing)[0].prior, Mixture)
 
 
 def posterior_means(
@@ -58,7 +66,10 @@ def posteriors(
 ) -> tuple[Posteriors, ...]:
     """Those of every group of latents, for images that may lie on the host.
 
-    With one group they do not depend on any draw.
+    The KL of a latent to a Gaussian is exact, given its ancestors: with one group it
+    depends on no draw. To a mixture it is estimated, from the draws, and is that to the
+    mixture's marginal: it tells which latents are in use, and leaves out what the
+    mixture knows of how they go together. So its sum is not that of the group.
     """
     return _of_all(_posteriors, of, images, scale, batch_size)
 
@@ -80,8 +91,23 @@ def _posteriors(model, scale, params, images, rows, hparams):
 
 
 def _posterior(latent: Latent) -> Posteriors:
+    """Of one image."""
+    mean = latent.posterior.mean[0]
+    if isinstance(latent.prior, Mixture):
+        log_q = _log_normal(latent.z, latent.posterior)[0]
+        return Posteriors(mean, log_q - _log_marginals(latent.z[0], latent.prior))
     by_dimension = (values[0, :, None] for values in (*latent.posterior, *latent.prior))
-    return Posteriors(latent.posterior.mean[0], losses.kl_analytic(*by_dimension))
+    return Posteriors(mean, losses.kl_analytic(*by_dimension))
+
+
+def _log_marginals(z: Float[Array, " Z"], prior: Mixture) -> Float[Array, " Z"]:
+    """Of each dimension alone, one after the other: K at a time are many enough."""
+
+    def of_one(numbers):
+        z, mean, logvar = (values[..., None] for values in numbers)
+        return losses.log_mixture(z[None], prior.log_weights, mean, logvar)[0]
+
+    return lax.map(of_one, (z, prior.mean.T, prior.logvar.T))
 
 
 def active_units(means: Float[np.ndarray, "N Z"]) -> int:
@@ -96,18 +122,40 @@ def active_units(means: Float[np.ndarray, "N Z"]) -> int:
 def draw_latents(
     of: Trained, images: Images, *, scale: str, batch_size: int
 ) -> tuple[Latent, ...]:
-    """One draw of every group of latents for every image, ``[N, Z]`` on the host."""
-    return _of_all(_draw, of, images, scale, batch_size)
+    """One draw of every group of latents for every image, ``[N, Z]`` on the host.
+
+    A mixture is no image's own: it stays as it is.
+    """
+    drawn = _of_all(_draw, of, images, scale, batch_size)
+    shared = jax.device_get(_mixtures(of.model, of.params, of.hparams))
+    return tuple(
+        latent if latent.prior else latent._replace(prior=prior)
+        for latent, prior in zip(drawn, shared, strict=True)
+    )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _draw(model, scale, params, images, rows, hparams):
     def of_image(x, key):
         latents = model.encode(params, x, key, hparams.alpha)
-        return tuple(latent._replace(weight=jnp.ones(1)) for latent in latents)
+        return tuple(map(_own, latents))
 
     found = of_each(of_image, images, rows, scale)
     return jax.tree.map(lambda values: values[:, 0], found)
+
+
+def _own(latent: Latent) -> Latent:
+    """Without a mixture, which would be repeated for each image."""
+    prior = None if isinstance(latent.prior, Mixture) else latent.prior
+    return latent._replace(prior=prior, weight=jnp.ones(1))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _mixtures(model, params, hparams):
+    """The priors that are the same for every image, and None for others."""
+    nothing = jnp.zeros((1, *model.image_shape))
+    priors = [of.prior for of in model.encode(params, nothing, None, hparams.alpha)]
+    return tuple(prior if isinstance(prior, Mixture) else None for prior in priors)
 
 
 def _of_all(compiled, of: Trained, images: Images, scale: str, batch_size: int):
@@ -129,7 +177,8 @@ def decompose_kl(latents: Latent) -> Decomposition:
     Takes time and a bounded amount of memory for N^2 Z log-densities.
 
     Args:
-        latents: a draw for each image, its posterior and its prior, ``[N, Z]``.
+        latents: a draw for each image, its posterior and its prior, ``[N, Z]``, or a
+            mixture for all of them.
 
     Source:
         Hoffman & Johnson 2016 (ELBO surgery); Chen et al. 2018 (arXiv:1802.04942),
@@ -141,7 +190,9 @@ def decompose_kl(latents: Latent) -> Decomposition:
 
     def of(z, rows):
         own = rows.clip(max=num - 1)
-        mine, prior = jax.tree.map(lambda a: a[own], (latents.posterior, latents.prior))
+        mine, prior = Normal(*(a[own] for a in latents.posterior)), latents.prior
+        if not isinstance(prior, Mixture):
+            prior = Normal(*(a[own] for a in prior))
         return _decompose(z, mine, prior, posterior)
 
     return in_batches(of, np.asarray(latents.z), at_once)
@@ -149,21 +200,21 @@ def decompose_kl(latents: Latent) -> Decomposition:
 
 @jax.jit
 def _decompose(
-    z: Float[Array, "B Z"], own: Normal, prior: Normal, every: Normal
+    z: Float[Array, "B Z"], own: Normal, prior: Normal | Mixture, every: Normal
 ) -> Decomposition:
     num, dims = every.mean.shape
 
-    def of_draw(z, own, prior):
+    def of_draw(z, own, log_prior):
         log_q = _log_normal(jnp.broadcast_to(z, (num, dims)), every)
         log_joint = jax.nn.logsumexp(log_q.sum(axis=1)) - jnp.log(num)
         log_each = (jax.nn.logsumexp(log_q, axis=0) - jnp.log(num)).sum()
         return Decomposition(
             _log_normal(z, own).sum() - log_joint,
             log_joint - log_each,
-            log_each - _log_normal(z, prior).sum(),
+            log_each - log_prior,
         )
 
-    return jax.vmap(of_draw)(z, own, prior)
+    return jax.vmap(of_draw)(z, own, losses.log_prior(z, *prior))
 
 
 def _log_normal(z: Float[Array, "*B Z"], of: Normal) -> Float[Array, "*B Z"]:

@@ -19,7 +19,9 @@ from vae_jax.losses.bounds import REDUCTIONS, batch_loss, elbo, nats_to_bits_per
 from vae_jax.losses.divergence import (
     kl_analytic,
     kl_mc,
+    log_mixture,
     log_normal,
+    log_prior,
     total_correlation,
 )
 from vae_jax.losses.reconstruction import (
@@ -42,7 +44,9 @@ __all__ = [
     "kl_analytic",
     "kl_mc",
     "laplace_nll",
+    "log_mixture",
     "log_normal",
+    "log_prior",
     "nats_to_bits_per_dim",
     "optimal_log_sigma",
     "total_correlation",

@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.nn import logsumexp
 from jaxtyping import Array, Float
 
@@ -14,27 +15,30 @@ from vae_jax.losses.reconstruction import LOG_2PI, gaussian_nll
 def kl_analytic(
     mean: Float[Array, "B ..."],
     logvar: Float[Array, "B ..."],
-    prior_mean: Float[Array, "B ..."] | None = None,
-    prior_logvar: Float[Array, "B ..."] | None = None,
+    *prior: Float[Array, "..."],
 ) -> Float[Array, " B"]:
     """KL(q || p) of two diagonal Gaussians, in closed form.
 
     Args:
         mean: posterior mean.
         logvar: posterior log-variance.
-        prior_mean: zeros if not given.
-        prior_logvar: zeros if not given.
+        *prior: its mean and log-variance; a standard normal if not given.
 
     Returns:
         Nats per example; zero exactly where the posterior equals the prior.
 
     Raises:
-        ValueError: if the shapes differ.
+        ValueError: if the shapes differ, or the prior is a mixture.
 
     Source:
         Kingma & Welling 2014 (arXiv:1312.6114), appendix B, for the standard prior.
     """
-    prior_mean, prior_logvar = _prior_or_standard(mean, prior_mean, prior_logvar)
+    if len(prior) > 2:
+        raise ValueError(
+            "kl_analytic: the prior must be a diagonal Gaussian, got a mixture; try "
+            "kl_mc"
+        )
+    prior_mean, prior_logvar = prior or _standard(mean)
     require_same_shape(
         "kl_analytic",
         mean=mean,
@@ -52,8 +56,7 @@ def kl_mc(
     z: Float[Array, "S B ..."],
     mean: Float[Array, "B ..."],
     logvar: Float[Array, "B ..."],
-    prior_mean: Float[Array, "B ..."] | None = None,
-    prior_logvar: Float[Array, "B ..."] | None = None,
+    *prior: Float[Array, "..."],
 ) -> Float[Array, " B"]:
     """KL(q || p) estimated as the sample mean of log q(z) - log p(z).
 
@@ -64,8 +67,7 @@ def kl_mc(
         z: ``S`` draws from N(mean, exp(logvar)).
         mean: posterior mean.
         logvar: posterior log-variance.
-        prior_mean: zeros if not given.
-        prior_logvar: zeros if not given.
+        *prior: as ``log_prior`` takes it; a standard normal if not given.
 
     Returns:
         Nats per example, averaged over the ``S`` draws.
@@ -73,11 +75,9 @@ def kl_mc(
     Raises:
         ValueError: if the parameters and one draw differ in shape.
     """
-    prior_mean, prior_logvar = _prior_or_standard(mean, prior_mean, prior_logvar)
+    prior = prior or _standard(mean)
     per_draw = jax.vmap(
-        lambda one: (
-            log_normal(one, mean, logvar) - log_normal(one, prior_mean, prior_logvar)
-        )
+        lambda one: log_normal(one, mean, logvar) - log_prior(one, *prior)
     )
     return per_draw(z).mean(axis=0)
 
@@ -111,6 +111,19 @@ def total_correlation(
     return joint - (logsumexp(log_q, axis=1) - num_pairs).sum(axis=-1)
 
 
+def log_prior(
+    z: Float[Array, "B ..."], *prior: Float[Array, "..."]
+) -> Float[Array, " B"]:
+    """Log-density of ``z`` under any prior of latents. Higher is likelier.
+
+    Args:
+        z: one for each example.
+        *prior: mean and logvar of a Gaussian for each example, or log_weights, means
+            and logvars of one mixture: the fields of ``contracts.Latent.prior``.
+    """
+    return (log_normal if len(prior) == 2 else log_mixture)(z, *prior)
+
+
 def log_normal(
     z: Float[Array, "B ..."],
     mean: Float[Array, "B ..."],
@@ -121,9 +134,52 @@ def log_normal(
     return -gaussian_nll(mean, 0.5 * logvar, z)
 
 
-def _prior_or_standard(mean, prior_mean, prior_logvar):
-    zeros = jnp.zeros_like(mean)
-    return (
-        zeros if prior_mean is None else prior_mean,
-        zeros if prior_logvar is None else prior_logvar,
-    )
+def log_mixture(
+    z: Float[Array, "B ..."],
+    log_weights: Float[Array, " K"],
+    mean: Float[Array, "K ..."],
+    logvar: Float[Array, "K ..."],
+) -> Float[Array, " B"]:
+    """Log-density of ``z`` under a mixture of diagonal Gaussians. Higher is likelier.
+
+    Takes two matrix products and memory for B K + K Z numbers, not for B K Z. Those
+    cancel digits where components are narrow; those of the likeliest one are put back.
+
+    Args:
+        z: draws, ``[B, Z]``.
+        log_weights: of the K components; their exponentials sum to 1.
+        mean: of each component, ``[K, Z]``.
+        logvar: likewise.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
+    require_same_shape("log_mixture", mean=mean, logvar=logvar)
+    if z.shape[1:] != mean.shape[1:]:
+        raise ValueError(
+            "log_mixture: z and means must have as many dimensions, got "
+            f"z {z.shape}, mean {mean.shape}"
+        )
+    precision = jnp.exp(-logvar)
+    # The density does not depend on where the origin is, but rounding does.
+    origin = lax.stop_gradient(mean.mean(axis=0, keepdims=True))
+    z, mean = z - origin, mean - origin
+    log_scale = log_weights - 0.5 * logvar.sum(axis=1)
+    offset = log_scale - 0.5 * (jnp.square(mean) * precision).sum(axis=1)
+    each = _product(z, mean * precision) - 0.5 * _product(jnp.square(z), precision)
+    each += offset[None]
+
+    best = each.argmax(axis=1)
+    distance = (jnp.square(z - mean[best]) * precision[best]).sum(axis=1)
+    lost = log_scale[best] - 0.5 * distance - each.max(axis=1)
+    constant = 0.5 * z.shape[1] * math.log(2 * math.pi)
+    return jax.nn.logsumexp(each, axis=1) + lax.stop_gradient(lost) - constant
+
+
+def _product(a: Float[Array, "B Z"], b: Float[Array, "K Z"]) -> Float[Array, "B K"]:
+    # Accelerators would round the factors to fewer digits by default.
+    return jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST)
+
+
+def _standard(mean: Float[Array, "B ..."]) -> tuple[Array, Array]:
+    return jnp.zeros_like(mean), jnp.zeros_like(mean)

@@ -1,13 +1,15 @@
 """Networks. The only package that knows Flax; what leaves it is ``contracts.Model``."""
 
 from vae_jax.contracts import Likelihood, Model
-from vae_jax.models import cnn, mlp, provae, pyramid, resprovae
+from vae_jax.models import cnn, conv_hvae, hvae, mlp, provae, pyramid, resprovae
 
 BUILDERS = {
     "mlp": mlp.build,
     "cnn": cnn.build,
     "provae": provae.build,
     "resprovae": resprovae.build,
+    "hvae": hvae.build,
+    "conv_hvae": conv_hvae.build,
 }
 GROWING = ("provae", "resprovae")
 
@@ -36,6 +38,11 @@ def build(
     stages = num_stages(name, image_shape, **sizes)
     if stage not in range(stages):
         raise ValueError(f"stage: must be from 0 to {stages - 1}, got {stage}")
+    prior = sizes.get("prior", "standard")
+    if name in GROWING and prior != "standard":
+        raise ValueError(
+            f"model.prior: must be standard with model.name={name}, got {prior!r}"
+        )
     return BUILDERS[name](image_shape, likelihood, stage=stage, **sizes)
 
 

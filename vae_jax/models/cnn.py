@@ -80,7 +80,7 @@ def build(
     init: str,
     logvar_range: tuple[float, ...],
     remat: bool,
-    **_: object,
+    **of_prior: object,
 ) -> Model:
     """Channels (32, 64) and no hidden layer is the original system's CNN."""
     (z_dim,) = plain.z_dims(z_dim)
@@ -95,4 +95,5 @@ def build(
         z_dim,
         likelihood,
         remat,
+        **of_prior,
     )

@@ -54,7 +54,7 @@ def build(
     init: str,
     logvar_range: tuple[float, ...],
     remat: bool,
-    **_: object,
+    **of_prior: object,
 ) -> Model:
     """Two hidden layers of 400 and 20 latents is the original system's MLP."""
     (z_dim,) = plain.z_dims(z_dim)
@@ -68,4 +68,5 @@ def build(
         z_dim,
         likelihood,
         remat,
+        **of_prior,
     )

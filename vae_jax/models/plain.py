@@ -1,4 +1,4 @@
-"""A VAE with one group of latents and a standard normal prior."""
+"""A VAE with one group of latents."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from vae_jax import sampling
 from vae_jax.contracts import Latent, Likelihood, Model, Normal, Output
+from vae_jax.models import priors
 from vae_jax.sampling import Keys
 
 LECUN = nn.initializers.lecun_normal()
@@ -71,14 +72,14 @@ class Hidden(nn.Module):
 
 
 def call(network: nn.Module, remat: bool) -> Callable[..., Any]:
-    """``network`` as a function of its parameters and its input.
+    """``network`` as a function of its parameters and its inputs.
 
     With ``remat`` what it computes on the way is not kept for the gradient but computed
     again: memory for time.
     """
 
-    def apply(params, x):
-        return network.apply({"params": params}, x)
+    def apply(params, *inputs):
+        return network.apply({"params": params}, *inputs)
 
     return jax.checkpoint(apply) if remat else apply
 
@@ -116,8 +117,17 @@ def build(
     z_dim: int,
     likelihood: Likelihood,
     remat: bool,
+    **of_prior: object,
 ) -> Model:
-    """Joins an encoder (x to ``Normal``) and a decoder (z to pixels) into a model."""
+    """Joins an encoder (x to ``Normal``) and a decoder (z to pixels) into a model.
+
+    ``of_prior`` are the fields that ``priors.build`` takes.
+    """
+
+    def posterior_of(net, x):
+        return call(encoder, remat)(net["encoder"], x)
+
+    prior = priors.build(image_shape, z_dim, posterior_of, **of_prior)
 
     def init(key):
         encoder_key, decoder_key = jax.random.split(key)
@@ -125,13 +135,15 @@ def build(
         net = {
             "encoder": encoder.init(encoder_key, x)["params"],
             "decoder": decoder.init(decoder_key, z)["params"],
+            **prior.init(jax.random.fold_in(key, 2)),
         }
         return {"net": net, "likelihood": likelihood.init()}
 
     def encode(params, x, key, alpha):
         del alpha
-        posterior = call(encoder, remat)(params["net"]["encoder"], x)
-        return (draw(key, posterior),)
+        posterior = posterior_of(params["net"], x)
+        z = sampling.reparameterize(key, *posterior)
+        return (Latent(z, posterior, prior.density(params["net"], len(x))),)
 
     def decode(params, zs, alpha):
         del alpha
@@ -144,8 +156,7 @@ def build(
         return Output(decode(params, zs, alpha), latents)
 
     def sample_prior(params, key, num):
-        del params
-        return (jax.random.normal(key, (num, z_dim)),)
+        return (prior.sample(params["net"], key, num),)
 
     return Model(
         image_shape=image_shape,

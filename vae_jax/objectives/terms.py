@@ -16,7 +16,7 @@ KlsOf = Callable[[tuple[Latent, ...], sampling.Keys], list[Float[Array, " B"]]]
 
 def log_prior(latent: Latent) -> Float[Array, " B"]:
     """Log-density of the draw under its prior."""
-    return losses.log_normal(latent.z, *latent.prior)
+    return losses.log_prior(latent.z, *latent.prior)
 
 
 def kl_analytic(latent: Latent) -> Float[Array, " B"]:
@@ -75,6 +75,6 @@ def reported(
     """The terms of the ELBO itself, whatever the loss makes of them."""
     kl = sum(kls)
     terms = {"recon": recon, "kl": kl, "elbo": losses.elbo(recon, kl)}
-    if model.num_stages > 1:  # which stage's latents are in use?
+    if max(model.num_stages, len(kls)) > 1:  # which groups are in use?
         terms |= {f"kl_group_{k}": kl for k, kl in enumerate(kls)}
     return terms

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from vae_jax import evaluate
-from vae_jax.contracts import Hparams, Model, Params
+from vae_jax.contracts import Hparams, Model, Params, Trained
 from vae_jax.plots import drawing, growing
 from vae_jax.plots.drawing import samples
 
@@ -75,7 +75,7 @@ def of_run(
     if len(subject.x) > 1:
         between = _interpolations(subject, groups)
         drawing.interpolations(folder / "interpolations.png", between)
-    if len(groups) == 1 and groups[0].shape[1] == 2:
+    if len(groups) == 1 and groups[0].shape[1] == 2 and _is_standard(subject):
         drawing.manifold(folder / "manifold.png", *_manifold(subject))
 
 
@@ -108,6 +108,12 @@ def _interpolations(subject, groups) -> Float[np.ndarray, "R T H W C"]:
     )
     images = evaluate.decode_means(model, params, zs, hparams)
     return np.asarray(images).reshape(num, PATH_LENGTH, *images.shape[1:])
+
+
+def _is_standard(subject) -> bool:
+    """Whether equal steps of probability are known in each dimension alone."""
+    model, params, hparams, *_ = subject
+    return not evaluate.has_mixture(Trained(model, params, hparams))
 
 
 def _manifold(subject):

@@ -150,8 +150,9 @@ def samples(session: Session, of: Trained, extractor: Extractor) -> dict[str, An
         try:
             zs = latents(session, of, sampler)
             fake = features(session, extractor, decoded(session, of, zs))
+            name = described(session, of, sampler)
             found[sampler] = quality.comparison(
-                extractor, real, fake, described(session, sampler), options.fd_infinity
+                extractor, real, fake, name, options.fd_infinity
             )
         except (ValueError, ModuleNotFoundError) as error:
             LOGGER.warning("No samples from the %s: %s", sampler, error)
@@ -187,21 +188,23 @@ def training_images(session: Session) -> data.Images:
     return data.binarized_once(dataset.train, binarize).images
 
 
-def described(session: Session, sampler: str) -> str:
+def described(session: Session, of: Trained, sampler: str) -> str:
     """Where samples come from, with all that their distances depend on."""
     if sampler == "prior":
         return "samples from the prior"
     options = session.config.eval
+    which = "the coarsest latents" if of.model.complete else "latents"
     return (
         f"samples from a mixture of {options.mixture_components} Gaussians fitted to "
-        f"latents of training images, at most {options.mixture_images}"
+        f"{which} of training images, at most {options.mixture_images}"
     )
 
 
 def latents(session: Session, of: Trained, sampler: str):
     """``eval.num_samples`` of every group, on the host.
 
-    The priors of all groups are independent, so the mixture is one of all of them.
+    The mixture is one of all groups where their priors are independent. Else it is one
+    of the coarsest, and the others are drawn from their priors given that.
 
     Raises:
         ModuleNotFoundError: if a mixture is wanted and cannot be fitted.
@@ -213,12 +216,18 @@ def latents(session: Session, of: Trained, sampler: str):
         return jax.device_get(of.model.sample_prior(of.params, key, num))
     images = some_of(training_images(session), session.config.eval.mixture_images)
     drawn = evaluate.draw_latents(of, images, **over_images(session))
+    if of.model.complete:
+        drawn = drawn[:1]
     together = np.concatenate([latent.z for latent in drawn], axis=1)
     fitted = mixture.fit(together, session.config.eval.mixture_components, SEED)
     if not fitted.converged:
         LOGGER.warning("the mixture fitted to the latents had not converged")
+    z = mixture.sample(fitted, num, SEED)
+    if of.model.complete:
+        key = jax.random.key(SEED)
+        return jax.device_get(of.model.complete(of.params, key, jax.device_put(z)))
     ends = np.cumsum([latent.z.shape[1] for latent in drawn])[:-1]
-    return tuple(np.split(mixture.sample(fitted, num, SEED), ends, axis=1))
+    return tuple(np.split(z, ends, axis=1))
 
 
 def decoded(session: Session, of: Trained, zs):
