@@ -24,7 +24,7 @@ def reconstruct(
 
 @functools.partial(jax.jit, static_argnums=0)
 def decode_means(
-    model: Model, params: Params, zs: tuple[Float[Array, "B Z"], ...], hparams: Hparams
+    model: Model, params: Params, zs: tuple[Float[Array, "B _"], ...], hparams: Hparams
 ) -> Float[Array, "B H W C"]:
     """E[x|z] of given latents."""
     return model.likelihood.mean(model.decode(params, zs, hparams.alpha))
@@ -41,7 +41,7 @@ def sample_means(
 
 def images_of(
     of: Trained,
-    zs: tuple[Float[np.ndarray, "N Z"], ...],
+    zs: tuple[Float[np.ndarray, "N _"], ...],
     *,
     batch_size: int,
     draw: bool,

@@ -49,7 +49,7 @@ def has_mixture(of: Trained) -> bool:
 
 def posterior_means(
     of: Trained, images: Images, *, scale: str, batch_size: int
-) -> tuple[Float[np.ndarray, "N Z"], ...]:
+) -> tuple[Float[np.ndarray, "N _"], ...]:
     """The mean of every group given the means of its ancestors: no draw at all."""
     return _of_all(_posterior_means, of, images, scale, batch_size)
 

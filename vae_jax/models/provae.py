@@ -43,7 +43,7 @@ class ProVAE:
     def decode(
         self,
         params: Params,
-        zs: tuple[Float[Array, "B Z"], ...],
+        zs: tuple[Float[Array, "B _"], ...],
         alpha: Float[Array, ""] | float,
     ) -> Float[Array, "B H W P"]:
         net, (z,) = self._net(params), zs
@@ -67,7 +67,7 @@ class ProVAE:
 
     def sample_prior(
         self, params: Params, key: PRNGKeyArray, num: int
-    ) -> tuple[Float[Array, "B Z"], ...]:
+    ) -> tuple[Float[Array, "B _"], ...]:
         del params
         return (jax.random.normal(key, (num, self.z_dim)),)
 

@@ -76,7 +76,7 @@ class ResProVAE:
     def decode(
         self,
         params: Params,
-        zs: tuple[Float[Array, "B Z"], ...],
+        zs: tuple[Float[Array, "B _"], ...],
         alpha: Float[Array, ""] | float,
     ) -> Float[Array, "B H W P"]:
         last = self._canvases(params, zs, alpha)[-1]
@@ -85,7 +85,7 @@ class ResProVAE:
     def residuals(
         self,
         params: Params,
-        zs: tuple[Float[Array, "B Z"], ...],
+        zs: tuple[Float[Array, "B _"], ...],
         alpha: Float[Array, ""] | float,
     ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """What each stage adds, and what is there then, as pixels of the last one."""
@@ -103,7 +103,7 @@ class ResProVAE:
 
     def sample_prior(
         self, params: Params, key: PRNGKeyArray, num: int
-    ) -> tuple[Float[Array, "B Z"], ...]:
+    ) -> tuple[Float[Array, "B _"], ...]:
         del params
         return tuple(
             jax.random.normal(jax.random.fold_in(key, stage), (num, z_dim))

@@ -49,7 +49,7 @@ def of_moment(
 def of_run(
     folder: pathlib.Path,
     subject: Subject,
-    groups: tuple[Float[np.ndarray, "N Z"], ...],
+    groups: tuple[Float[np.ndarray, "N _"], ...],
     kls: list[list[float]],
     rows: list[dict],
 ) -> None:
