@@ -121,11 +121,12 @@ def end_epoch(session: Session, state: TrainState, pace: pacing.Pace) -> TrainSt
     LOGGER.info("%s", progress.epoch_line(label(session, step), rows))
     with dispensable():
         picture_epoch(session, phase, params, step)
-    # Bounds of other stages, of a mixture of two, or trained for with less of the KL,
-    # are no rivals of the final one.
+    # Bounds of other stages, of a mixture of two, or trained for with less of the KL
+    # or of its capacity, are no rivals of the final one.
     now = phase.schedule(phase.hparams, step - 1)
     is_final = phase is job.phases[-1] and where["alpha"] == 1.0
     is_final = is_final and now.beta == phase.hparams.beta
+    is_final = is_final and now.capacity == phase.hparams.capacity
     return train.with_best(state, elbo) if is_final else state
 
 
