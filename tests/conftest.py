@@ -26,6 +26,14 @@ def anything(**changes):
     return Wanted(**{**nothing, **changes})
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _forget_what_was_compiled():
+    # Every compiled function takes some of the mappings of memory that a process may
+    # have (65530 on Linux), without which LLVM ends it.
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def key():
     return jax.random.key(0)

@@ -4,6 +4,7 @@ import pytest
 
 from configs import digits_mlp
 from vae_jax import assembly
+from vae_jax.assembly import job
 
 TOO_MANY = "must be at most the epochs of the run, 100, got"
 
@@ -26,10 +27,10 @@ def test_what_counts_is_the_state_with_both_of_adam_s_moments(monkeypatch):
     dataset = assembly.load_data(config)
     # 64 x 3 and 3 x 4 weights with 3 + 4 biases, back 2 x 3 and 3 x 64 with 3 + 64: 476
     # numbers of four bytes three times, and less than 300 bytes of counts and keys.
-    monkeypatch.setattr(assembly, "memory", lambda: 3 * 4 * 476)
+    monkeypatch.setattr(job, "memory", lambda: 3 * 4 * 476)
     with pytest.raises(ValueError, match="got 476 parameters, which take"):
         assembly.build(config, dataset)
-    monkeypatch.setattr(assembly, "memory", lambda: 3 * 4 * 476 + 300)
+    monkeypatch.setattr(job, "memory", lambda: 3 * 4 * 476 + 300)
     assembly.build(config, dataset)
 
 

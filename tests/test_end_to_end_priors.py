@@ -35,6 +35,12 @@ RUNS = {
     "freyfaces_vae": ["--config.model.name=conv_hvae", "--config.model.prior=mixture"],
 }
 
+SHORT = "freyfaces_hvae_vamp"
+AT_LENGTH = [
+    name if name == SHORT else pytest.param(name, marks=pytest.mark.slow)
+    for name in RUNS
+]
+
 
 @pytest.fixture(autouse=True)
 def _in_the_repository(monkeypatch):
@@ -45,7 +51,7 @@ def flags(name):
     return [f"--config=configs/papers/{name}.py", *SMALL, *RUNS[name]]
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", AT_LENGTH)
 def test_it_trains_and_gives_every_number_picture_and_sample(name, tmp_path):
     folder = tmp_path / "run"
     at = f"--workdir={folder}"

@@ -29,6 +29,7 @@ def model():
         gated=False,
         init="lecun",
         logvar_range=(),
+        remat=False,
     )
 
 
@@ -197,6 +198,7 @@ def test_the_noise_of_pixels_is_not_that_of_their_latents(key, hparams):
         gated=False,
         init="lecun",
         logvar_range=(),
+        remat=False,
     )
     of = Trained(model, model.init(key), hparams)
     images = np.repeat(IMAGES[:1], 2000, axis=0)

@@ -31,6 +31,7 @@ def mlp():
         gated=False,
         init="lecun",
         logvar_range=(),
+        remat=False,
     )
 
 

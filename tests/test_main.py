@@ -128,7 +128,8 @@ def test_a_mistake_in_a_config_file_is_said_in_a_line(tmp_path, line, message, c
         ("model.channels=1,2.5", "got (1, 2.5)"),
         (
             "model.name=gan",
-            "model.name: must be one of mlp, cnn, provae, resprovae, got 'gan'",
+            "model.name: must be one of mlp, cnn, provae, resprovae, hvae, conv_hvae, "
+            "got 'gan'",
         ),
         ("data.name=cifar", "data.name: must be one of mnist, digits, freyfaces, "),
         ("data.batch_size=0", "data.batch_size: must be a tuple of one or more whole"),

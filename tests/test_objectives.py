@@ -31,6 +31,7 @@ def setup(key, recon="gaussian", **likelihood):
         gated=False,
         init="lecun",
         logvar_range=(),
+        remat=False,
     )
     x = jax.random.uniform(jax.random.fold_in(key, 1), (5, *SHAPE))
     return model, jax.jit(model.init)(key), x

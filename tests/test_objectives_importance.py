@@ -19,6 +19,7 @@ SIZES = {
     "hidden_layers": 1,
     "gated": False,
     "init": "lecun",
+    "remat": False,
     "logvar_range": (),
     "channels": (4, 6),
     "start_res": 4,

@@ -26,6 +26,7 @@ def setup(key, z_dim, shape=(8, 8, 1)):
         gated=False,
         init="lecun",
         logvar_range=(),
+        remat=False,
     )
     x = jnp.asarray(np.random.default_rng(0).uniform(size=(50, *shape)), jnp.float32)
     return model, model.init(key), x

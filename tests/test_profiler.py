@@ -34,6 +34,26 @@ def test_a_trace_knows_what_was_executed_how_often_and_where_it_comes_from(tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["plugins"]
 
 
+def test_where_programs_cannot_be_shown_costs_are_by_kind(tmp_path, monkeypatch):
+    class Executable:
+        def hlo_modules(self):
+            raise jax.errors.JaxRuntimeError("UNIMPLEMENTED")
+
+    class Backend:
+        def live_executables(self):
+            return [Executable()]
+
+    x = looked_at(jnp.eye(64)).block_until_ready()
+    trace = profiler.Trace(tmp_path, "a")
+    trace.start()
+    looked_at(x).block_until_ready()
+    trace.stop()
+    monkeypatch.setattr(profiler.backend, "get_backend", Backend)
+    costs = profiler.costs(trace.path, "looked_at")
+    assert costs
+    assert not [origin for origin in costs if "layer" in origin.place]
+
+
 def test_traces_of_one_name_are_both_kept(tmp_path):
     for name in ("a", "a_1"):
         trace = profiler.Trace(tmp_path, "a")

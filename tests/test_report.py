@@ -33,6 +33,7 @@ def model(recon="bce", **changes):
         gated=False,
         init="lecun",
         logvar_range=(),
+        remat=False,
     )
 
 

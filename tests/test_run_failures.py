@@ -341,5 +341,6 @@ def test_too_little_memory_is_said_with_what_may_help(error, copy, monkeypatch, 
     monkeypatch.setattr(training, "fit", fail)
     assert run(copy) == 1
     message = capfd.readouterr().err
-    assert message.startswith("main.py: out of memory; more train.microbatches, train.remat, ")
+    text = "main.py: out of memory; more train.microbatches, train.remat, "
+    assert message.startswith(text)
     assert str(error) in message

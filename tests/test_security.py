@@ -197,7 +197,7 @@ told = json.loads(metadata.read_text())
 told["item_handlers"] = {name: "config.Handler" for name in ("state", "meta")}
 metadata.write_text(json.dumps(told))
 tree = step / "state" / "_METADATA"
-known, foreign = '"value_type": "jax.Array"', '"value_type": "config.Trap"'
+known, foreign = '"value_type": "np.ndarray"', '"value_type": "config.Trap"'
 text = tree.read_text().replace(known, foreign)
 assert text != tree.read_text()
 tree.write_text(text)

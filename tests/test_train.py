@@ -36,6 +36,11 @@ SIZES = {
     "stage_loss_scale": "area",
     "remat": False,
 }
+# What takes longest to compile is of the parts that others have.
+AT_LENGTH = [
+    pytest.param(name, marks=pytest.mark.slow) if name == "conv_hvae" else name
+    for name in models.BUILDERS
+]
 
 
 @functools.cache
@@ -107,7 +112,7 @@ def assert_same(a, b):
     jax.tree.map(compare, a, b)
 
 
-@pytest.mark.parametrize("name", models.BUILDERS)
+@pytest.mark.parametrize("name", AT_LENGTH)
 def test_where_an_epoch_is_cut_does_not_change_a_bit(name, hparams):
     setup = Setup(name, use_ema=True, dynamic_binarize=True)
     whole = setup.run_steps(setup.begin(), IMAGES, setup.order, 0, 5, hparams)
@@ -244,7 +249,7 @@ def test_dynamic_binarisation_draws_new_pixels_at_every_step(hparams):
     assert_same(first, again)
 
 
-@pytest.mark.parametrize("name", models.BUILDERS)
+@pytest.mark.parametrize("name", AT_LENGTH)
 @pytest.mark.parametrize("change", [{"microbatches": 4}, {"remat": True}])
 def test_what_saves_memory_changes_no_loss_and_no_gradient(name, change, hparams):
     fields = {"dynamic_binarize": True}

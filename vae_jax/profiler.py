@@ -87,7 +87,15 @@ def costs(path: pathlib.Path, program: str) -> dict[hotspots.Origin, hotspots.Co
     modules = (
         compiled
         for executable in backend.get_backend().live_executables()
-        for compiled in executable.hlo_modules()
+        for compiled in _modules(executable)
     )
     texts = [compiled.to_string() for compiled in modules if compiled.name == module]
     return hotspots.by_origin(found, hotspots.best_text(texts, found))
+
+
+def _modules(executable) -> list:
+    """What it was compiled from; nothing on devices that cannot say."""
+    try:
+        return executable.hlo_modules()
+    except jax.errors.JaxRuntimeError:
+        return []
