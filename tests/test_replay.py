@@ -45,6 +45,7 @@ def test_a_step_that_is_replayed_has_the_very_numbers_of_training(tmp_path, capf
     assert all(step["lr"] == row["lr"] for step in found)
 
 
+@pytest.mark.slow
 def test_a_step_in_the_middle_of_a_fade_is_replayed(tmp_path, capfd):
     # The third epoch is of one step, the second of the run's second stage.
     folder = tmp_path / "run"

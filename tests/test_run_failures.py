@@ -202,6 +202,7 @@ def fail_at(number, monkeypatch):
     return written
 
 
+@pytest.mark.slow
 def test_whatever_write_fails_the_same_command_ends_as_if_none_had(
     whole, tmp_path, monkeypatch, capfd
 ):

@@ -188,6 +188,16 @@ def test_a_run_of_two_goes_on_by_two_by_one_and_by_two_again(by_two, tmp_path):
     assert_close(by_two, folder)
 
 
+def test_numbers_that_blow_up_end_a_team_with_what_did(tmp_path):
+    folder = tmp_path / "run"
+    first = [f"--workdir={folder}"]
+    codes, said = Team(2, CONFIG, "--config.optim.lr=1e20", first=first).wait()
+    assert codes == [1, 1], said
+    assert "The first that was not: " in said[0]
+    assert list(folder.glob("step_*.json"))
+    assert "Traceback" not in "".join(said)
+
+
 def test_processes_with_other_configs_all_end_in_a_line(tmp_path):
     first = [f"--workdir={tmp_path / 'run'}"]
     codes, said = Team(2, CONFIG, first=first, last=["--config.data.limit=331"]).wait()

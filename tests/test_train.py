@@ -36,6 +36,7 @@ SIZES = {
     "stage_loss_scale": "area",
     "remat": False,
 }
+SAVING = ({"microbatches": 4}, {"remat": True})
 # What takes longest to compile is of the parts that others have.
 AT_LENGTH = [
     pytest.param(name, marks=pytest.mark.slow) if name == "conv_hvae" else name
@@ -249,8 +250,17 @@ def test_dynamic_binarisation_draws_new_pixels_at_every_step(hparams):
     assert_same(first, again)
 
 
-@pytest.mark.parametrize("name", AT_LENGTH)
-@pytest.mark.parametrize("change", [{"microbatches": 4}, {"remat": True}])
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        *itertools.product(("mlp", "cnn", "resprovae"), SAVING),
+        *(
+            pytest.param(name, change, marks=pytest.mark.slow)
+            for name in ("provae", "hvae", "conv_hvae")
+            for change in SAVING
+        ),
+    ],
+)
 def test_what_saves_memory_changes_no_loss_and_no_gradient(name, change, hparams):
     fields = {"dynamic_binarize": True}
     plain, saving = Setup(name, **fields), Setup(name, **fields, **change)

@@ -25,6 +25,7 @@ class Feed:
 
     def __init__(self, job: Job, seed: int, placement: str, devices: Mesh):
         self._job, self._images = job, job.dataset.train.images
+        self._seed, self._placement = seed, placement
         self._devices, self._own = devices, devices.local_mesh
 
         # Of two epochs: the next one may begin to be sent before this one is over.
@@ -82,6 +83,12 @@ class Feed:
             left = phase.stage.steps_per_epoch - phase.stage.epoch_at(done)[1]
             state = self.take(endless(phase), state, min(left, step - done))
         return state
+
+    def alone(self) -> "Feed":
+        """One whose steps this process takes without the others, if there are any."""
+        if not self._is_of_a_team():
+            return self
+        return Feed(self._job, self._seed, self._placement, self._own)
 
     def _is_of_a_team(self) -> bool:
         return self._devices.is_multi_process

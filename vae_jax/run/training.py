@@ -175,7 +175,7 @@ def stop_if_bad(session: Session, feed: Feed, state: TrainState) -> None:
     LOGGER.info("%d steps in a row had a loss or a gradient that is not finite", bad)
     raise Stopped(
         f"Stopped at step {step}. Their updates were skipped, and the state is saved.\n"
-        f"{replay.blown_up(session, feed, state)}\nIn a new run, a lower "
+        f"{replay.blown_up(session, feed.alone(), state)}\nIn a new run, a lower "
         "--config.optim.lr or --config.optim.clip_norm=100 may help.",
         exit_code=1,
     )
