@@ -5,11 +5,14 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from by_hand import params_of
 from jax import lax
 from scipy import special
 
 from vae_jax import likelihoods, models
+
+pytestmark = pytest.mark.slow  # what it shares with hvae is tested there
 
 SIZES = {
     "remat": False,

@@ -70,7 +70,14 @@ def moved(params, key):
     return unravel(flat + 0.1 * jax.random.normal(key, flat.shape))
 
 
-@pytest.fixture(params=models.BUILDERS)
+# What it shares with hvae is tested there, and it takes longest to compile.
+AT_LENGTH = [
+    pytest.param(name, marks=pytest.mark.slow) if name == "conv_hvae" else name
+    for name in models.BUILDERS
+]
+
+
+@pytest.fixture(params=AT_LENGTH)
 def name(request):
     return request.param
 

@@ -29,7 +29,11 @@ SIZES = {
 }
 LEARNED = ("mixture", "vamp")
 IMAGES = np.random.default_rng(0).random((30, *SHAPE)).astype(np.float32)
-NAMES = [name for name in models.BUILDERS if name not in models.GROWING]
+NAMES = [
+    pytest.param(name, marks=pytest.mark.slow) if name == "conv_hvae" else name
+    for name in models.BUILDERS
+    if name not in models.GROWING
+]
 
 
 @functools.cache

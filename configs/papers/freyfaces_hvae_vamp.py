@@ -3,7 +3,7 @@
 Run:     python main.py --config=configs/papers/freyfaces_hvae_vamp.py
          python main.py --mode=eval --workdir=RUN
 Paper:   4.51 bits/dim, -log p(x) by 5000 importance-weighted samples; their table 1
-Ours:    not yet run; over three splits as freyfaces_vae.py
+Ours:    4.557 +- 0.039 on the first of three splits; docs/results.md
 """
 
 from ml_collections import ConfigDict

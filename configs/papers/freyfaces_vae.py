@@ -4,8 +4,8 @@ Run:     python main.py --config=configs/papers/freyfaces_vae.py
          python main.py --mode=eval --workdir=RUN
 Paper:   4.63 bits/dim, -log p(x) by 5000 importance-weighted samples; what the paper
          leaves open is as in its published code
-Ours:    docs/results.md, over three splits: --config.data.split_seed=0, 1, 2 with
-         --config.seed=0, 1, 2
+Ours:    4.665 +- 0.019 over three splits (docs/results.md):
+         --config.data.split_seed=0, 1, 2 with --config.seed=0, 1, 2; 5 minutes each
 """
 
 from ml_collections import ConfigDict
