@@ -152,8 +152,16 @@ def test_training_makes_the_elbo_better(whole):
         assert valid[-1] > valid[0]
 
 
-@pytest.mark.parametrize("name", ["digits_mlp", "digits_cnn"])
-@pytest.mark.parametrize("options", [[], EVERYTHING], ids=["plain", "everything"])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("digits_mlp", []),
+        ("digits_mlp", EVERYTHING),
+        ("digits_cnn", []),
+        pytest.param("digits_cnn", EVERYTHING, marks=pytest.mark.slow),
+    ],
+    ids=lambda given: given if isinstance(given, str) else str(len(given)),
+)
 def test_a_run_that_was_stopped_in_mid_epoch_ends_as_one_that_was_not(
     name, options, whole, tmp_path, monkeypatch
 ):

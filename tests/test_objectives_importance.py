@@ -79,7 +79,11 @@ def generative(found):
 
 @pytest.mark.parametrize(
     ("model", "name"),
-    [("mlp", "stl"), ("provae", "dreg"), ("resprovae", "iwae")],
+    [
+        ("mlp", "stl"),
+        pytest.param("provae", "dreg", marks=pytest.mark.slow),
+        ("resprovae", "iwae"),
+    ],
 )
 def test_one_draw_makes_the_bound_the_elbo(model, name, hparams):
     shape = (8, 8, 1)

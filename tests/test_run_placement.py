@@ -146,7 +146,11 @@ def small(**model):
 GROWING = {"name": "provae", "start_res": 4, "final_res": 8, "base_ch": 4, "min_ch": 2}
 
 
-@pytest.mark.parametrize("model", [{}, GROWING], ids=["mlp", "provae"])
+@pytest.mark.parametrize(
+    "model",
+    [{}, pytest.param(GROWING, marks=pytest.mark.slow)],
+    ids=["mlp", "provae"],
+)
 def test_training_does_not_depend_on_where_the_images_are(model, monkeypatch):
     config = small(**model)
     job = assembly.build(config, assembly.load_data(config))
