@@ -85,7 +85,7 @@ class Checkpoints:
         if steps and step < steps[-1]:
             raise RuntimeError(f"checkpoint {step}: step {steps[-1]} is there")
         content = ocp.args.Composite(
-            state=ocp.args.StandardSave(jax.tree.map(_numbers, state)),
+            state=ocp.args.StandardSave(jax.tree.map(numbers, state)),
             meta=ocp.args.JsonSave(
                 {"sha256": digest(state), "structure": structure(state)}
             ),
@@ -149,7 +149,7 @@ class Checkpoints:
             )
         target = jax.tree.map(_room, like)
         plain = self._part(path, "state", ocp.args.StandardRestore(target))
-        state = jax.tree.map(_as_before, plain, like)
+        state = jax.tree.map(as_before, plain, like)
         if digest(state) != noted.get("sha256"):
             raise Damaged(f"{path}: damaged: its content is another")
         if state.step != step:
@@ -224,7 +224,7 @@ def digest(state: TrainState) -> str:
     total = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
         total.update(jax.tree_util.keystr(path).encode())
-        total.update(_numbers(leaf).tobytes())
+        total.update(numbers(leaf).tobytes())
     return total.hexdigest()
 
 
@@ -248,7 +248,7 @@ def _is_of_the_machine(error: Exception) -> bool:
 # devices if there are other processes.
 
 
-def _numbers(leaf: jax.Array) -> np.ndarray:
+def numbers(leaf: jax.Array) -> np.ndarray:
     """A leaf of a state, on the host; of a key, what makes it up."""
     return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
 
@@ -260,8 +260,9 @@ def _room(like: Any) -> np.ndarray:
     return np.empty(like.shape, like.dtype)
 
 
-def _as_before(numbers: np.ndarray, like: Any) -> jax.Array:
-    return jax.random.wrap_key_data(numbers) if _is_key(like) else jnp.asarray(numbers)
+def as_before(plain: np.ndarray, like: Any) -> jax.Array:
+    """The leaf whose ``numbers`` these are; ``like`` tells whether it is a key."""
+    return jax.random.wrap_key_data(plain) if _is_key(like) else jnp.asarray(plain)
 
 
 def _is_key(leaf: Any) -> bool:

@@ -119,8 +119,8 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         batch_sizes=config.data.batch_size,
         fadein_ratio=config.train.fadein_ratio,
     )
+    total = sum(stage.epochs for stage in plan)
     for field in ("warmup_epochs", "capacity_epochs"):
-        total = sum(stage.epochs for stage in plan)
         consistency.check_rise(f"loss.{field}", config.loss[field], total)
     consistency.check_microbatches(
         config.train.microbatches, config.data.batch_size, **config.loss

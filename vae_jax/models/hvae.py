@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae_jax import sampling
-from vae_jax.contracts import Latent, Likelihood, Model, Normal, Output
+from vae_jax.contracts import Latent, Likelihood, Model, Normal
 from vae_jax.models import plain, priors
 
 
@@ -130,11 +130,6 @@ def record(
         del alpha
         return run(params["net"], "decoder", *zs)
 
-    def apply(params, x, key, alpha):
-        latents = encode(params, x, key, alpha)
-        zs = tuple(latent.z for latent in latents)
-        return Output(decode(params, zs, alpha), latents)
-
     def complete(params, key, top):
         fine = run(params["net"], "top_decoder", top)
         return top, sampling.reparameterize(key, *fine)
@@ -143,16 +138,13 @@ def record(
         top_key, fine_key = jax.random.split(key)
         return complete(params, fine_key, prior.sample(params["net"], top_key, num))
 
-    return Model(
-        image_shape=image_shape,
-        resolution=image_shape[:2],
-        likelihood=likelihood,
+    return plain.record(
+        image_shape,
+        likelihood,
         init=init,
-        apply=apply,
         encode=encode,
         decode=decode,
         sample_prior=sample_prior,
-        observe=lambda x: (x, 1.0),
         complete=complete,
     )
 

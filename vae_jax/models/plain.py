@@ -150,22 +150,41 @@ def build(
         (z,) = zs
         return call(decoder, remat)(params["net"]["decoder"], z)
 
+    def sample_prior(params, key, num):
+        return (prior.sample(params["net"], key, num),)
+
+    return record(
+        image_shape,
+        likelihood,
+        init=init,
+        encode=encode,
+        decode=decode,
+        sample_prior=sample_prior,
+    )
+
+
+def record(
+    image_shape: tuple[int, int, int],
+    likelihood: Likelihood,
+    *,
+    encode: Callable[..., tuple[Latent, ...]],
+    decode: Callable[..., Array],
+    **functions: Callable[..., Any],
+) -> Model:
+    """A model that does not grow, out of the functions of ``Model`` but ``apply``."""
+
     def apply(params, x, key, alpha):
         latents = encode(params, x, key, alpha)
         zs = tuple(latent.z for latent in latents)
         return Output(decode(params, zs, alpha), latents)
 
-    def sample_prior(params, key, num):
-        return (prior.sample(params["net"], key, num),)
-
     return Model(
         image_shape=image_shape,
         resolution=image_shape[:2],
         likelihood=likelihood,
-        init=init,
         apply=apply,
         encode=encode,
         decode=decode,
-        sample_prior=sample_prior,
         observe=lambda x: (x, 1.0),
+        **functions,
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -14,19 +13,10 @@ KLS = ("analytic", "mc")
 KlsOf = Callable[[tuple[Latent, ...], sampling.Keys], list[Float[Array, " B"]]]
 
 
-def log_prior(latent: Latent) -> Float[Array, " B"]:
-    """Log-density of the draw under its prior."""
-    return losses.log_prior(latent.z, *latent.prior)
-
-
-def kl_analytic(latent: Latent) -> Float[Array, " B"]:
-    """KL(q || p) of one group in closed form."""
-    return losses.kl_analytic(*latent.posterior, *latent.prior)
-
-
 def log_ratio(latent: Latent) -> Float[Array, " B"]:
     """Log q(z|x) - log p(z) of the draw: its mean over draws is the KL."""
-    return losses.log_normal(latent.z, *latent.posterior) - log_prior(latent)
+    log_q = losses.log_normal(latent.z, *latent.posterior)
+    return log_q - losses.log_prior(latent.z, *latent.prior)
 
 
 def kl_estimator(kl: str, kl_samples: int) -> KlsOf:
@@ -45,10 +35,10 @@ def kl_estimator(kl: str, kl_samples: int) -> KlsOf:
 
     def kl_of(latent: Latent, key: sampling.Keys) -> Float[Array, " B"]:
         if kl == "analytic":
-            return kl_analytic(latent)
+            return losses.kl_analytic(*latent.posterior, *latent.prior)
         more = sampling.draws(key, *latent.posterior, num=kl_samples - 1)
         draws = jnp.concatenate([latent.z[None], more])
-        return jax.vmap(lambda z: log_ratio(latent._replace(z=z)))(draws).mean(axis=0)
+        return losses.kl_mc(draws, *latent.posterior, *latent.prior)
 
     def kls(latents, key):
         return list(map(kl_of, latents, sampling.split(key, len(latents))))

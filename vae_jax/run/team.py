@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
-from vae_jax import experiment, growth, mesh, report
+from vae_jax import checkpoint, experiment, growth, mesh, report
 from vae_jax.assembly import Job
 from vae_jax.run.session import Refused
 
@@ -68,10 +68,8 @@ def given(tree: PyTree) -> PyTree:
         return tree
 
     def sent(array):
-        is_key = jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key)
-        data = np.asarray(jax.random.key_data(array) if is_key else array)
-        data = multihost_utils.broadcast_one_to_all(data)
-        return jax.random.wrap_key_data(data) if is_key else data
+        numbers = multihost_utils.broadcast_one_to_all(checkpoint.numbers(array))
+        return checkpoint.as_before(numbers, array)
 
     return jax.tree.map(sent, tree)
 
@@ -83,7 +81,7 @@ def check_agreement(config: ConfigDict, job: Job) -> None:
         Refused: by the first, if one has other ones, or could not read them.
         ValueError: if batches cannot be shared.
     """
-    devices(job.plan, config.train.microbatches, config.train.devices)
+    shared_by(job.plan, config.train.microbatches, config.train.devices)
     if jax.process_count() == 1:
         return
     tell(COMPARE)
@@ -109,36 +107,48 @@ def fingerprint(config: ConfigDict, job: Job | None) -> bytes:
 
 
 def devices(plan: growth.Plan, microbatches: int, wanted: int) -> Mesh:
-    """Those that share every batch: of all processes, or as many as divide batches.
+    """Those that share every batch; says so if they are fewer than there could be.
+
+    Takes and raises what ``shared_by`` does.
+    """
+    num, reason = shared_by(plan, microbatches, wanted)
+    if reason:
+        LOGGER.warning("%s: %d used", reason, num)
+    every = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+    return mesh.of(every[:num])
+
+
+def shared_by(plan: growth.Plan, microbatches: int, wanted: int) -> tuple[int, str]:
+    """How many devices can share every batch, and why not all, if not all can.
 
     Args:
         plan: of the run.
         microbatches: parts of a batch, each of which is shared out.
-        wanted: how many of this process's own; 0: all.
+        wanted: how many devices of a single process; 0: all.
 
     Raises:
         ValueError: if there are not so many, or several processes cannot share batches.
     """
-    every = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
-    parts = {stage.batch_size // microbatches for stage in plan if stage.epochs}
-    if wanted and jax.process_count() > 1:
+    several = jax.process_count() > 1
+    if wanted and several:
         raise ValueError(
             "train.devices: must be 0, for all, where several processes train "
             f"together, got {wanted}"
         )
-    if wanted > len(every):
+    if wanted > jax.device_count():
         raise ValueError(
-            f"train.devices: must be at most the {len(every)} that there are, "
+            f"train.devices: must be at most the {jax.device_count()} that there are, "
             f"got {wanted}"
         )
-    counts = range(1, (wanted or len(every)) + 1)
-    num = max(n for n in counts if not any(part % n for part in parts))
-    if num < counts[-1]:
-        text = (
-            f"{counts[-1]} devices cannot share batches, or parts of them, of "
-            f"{', '.join(map(str, sorted(parts)))} images"
-        )
-        if jax.process_count() > 1:
-            raise ValueError(f"data.batch_size: must suit all devices, but {text}")
-        LOGGER.warning("%s: %d used", text, num)
-    return mesh.of(every[:num])
+    most = wanted or jax.device_count()
+    parts = {stage.batch_size // microbatches for stage in plan if stage.epochs}
+    num = max(n for n in range(1, most + 1) if not any(part % n for part in parts))
+    if num == most:
+        return num, ""
+    reason = (
+        f"{most} devices cannot share batches, or parts of them, of "
+        f"{', '.join(map(str, sorted(parts)))} images"
+    )
+    if several:
+        raise ValueError(f"data.batch_size: must suit all devices, but {reason}")
+    return num, reason
