@@ -51,8 +51,13 @@ def get_config() -> ConfigDict:
             pseudo_std=0.01,  # 0 or more
             hidden_dim=400,  # 1 or more: width of the dense hidden layers
             hidden_layers=2,  # 0 or more, on either side; conv_hvae: of p(z1|z2)
-            gated=False,  # not (res)provae: layers times a sigmoid, instead of ReLU
-            init="lecun",  # not (res)provae: lecun | he, both normal, of dense layers
+            # not (res)provae: relu | tanh | gated, dense layers times a sigmoid
+            activation="relu",
+            # not (res)provae, of dense layers: lecun | he, both normal | glorot
+            init="lecun",
+            # zero | mean: the decoder begins with the mean training image; mlp and hvae
+            # with loss.recon=bce only
+            output_bias="zero",
             # low, high, to which log-variances of posteriors, and of p(z1|z2), are
             # clipped; not (res)provae
             logvar_range=(),
@@ -105,8 +110,12 @@ def get_config() -> ConfigDict:
     config.optim = ConfigDict(
         dict(
             lr=(1e-3,),  # *; above 0
-            schedule="constant",  # constant | cosine, to 0 at the end of the run
+            # constant | cosine, to 0 at the end of the run | steps
+            schedule="constant",
+            decay_epochs=(),  # steps: epochs, 1 or more, after which lr is multiplied
+            decay=0.1,  # steps: by this, above 0
             warmup_steps=0,  # 0 or more: linear rise of the learning rate
+            eps=1e-8,  # above 0; Adam's, next to the root of its second moment
             clip_norm=0.0,  # 0: off, else the largest global norm of the gradient
             ema=0.0,  # 0: off, else the decay of averaged parameters, below 1
             per_stage=True,  # Adam counts its steps for each stage's parameters

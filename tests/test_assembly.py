@@ -1,6 +1,9 @@
 """A config turned into data and functions: what does not fit is said at once."""
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
+from scipy import special
 
 from configs import digits_mlp
 from vae_jax import assembly
@@ -232,3 +235,63 @@ def test_a_capacity_rises_over_its_epochs():
     assert found[0] == pytest.approx(6 / steps)
     assert found[steps - 2] < 6
     assert found[steps - 1] == found[steps] == 6
+
+
+def test_a_decoder_may_begin_with_the_mean_image():
+    job = build(**{"model.output_bias": "mean"})
+    bias = job.initial_state().params["net"]["decoder"]["pixels"]["bias"]
+    images = job.dataset.train.images
+    mean = np.clip(images.reshape(len(images), -1).mean(axis=0) / 255, 1e-3, 0.999)
+    np.testing.assert_allclose(bias, special.logit(mean), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"model.output_bias": "mean", "model.name": "cnn"},
+            "model.output_bias: must be zero for all but model.name=mlp or hvae with "
+            "loss.recon=bce, got 'mean' for cnn with bce",
+        ),
+        (
+            {"model.output_bias": "mean", "loss.recon": "gaussian"},
+            "model.output_bias: must be zero for all but model.name=mlp or hvae with "
+            "loss.recon=bce, got 'mean' for mlp with gaussian",
+        ),
+        (
+            {"optim.schedule": "steps"},
+            "optim.decay_epochs: must be one or more epochs with optim.schedule=steps, "
+            "got ()",
+        ),
+        (
+            {"optim.decay_epochs": (3,)},
+            "optim.decay_epochs: must be () with optim.schedule=constant, got (3,)",
+        ),
+    ],
+)
+def test_a_start_or_a_schedule_that_does_not_fit_is_refused(fields, message):
+    with pytest.raises(ValueError, match="must be") as caught:
+        build(**fields)
+    assert str(caught.value) == message
+
+
+def test_the_rate_falls_after_whole_epochs():
+    fields = {"optim.schedule": "steps", "optim.decay_epochs": (1, 3, 500)}
+    (phase,) = build(**fields, **{"optim.decay": 0.5}).phases
+    of_epoch = phase.stage.steps_per_epoch
+    steps = (0, of_epoch - 1, of_epoch, 3 * of_epoch - 1, 3 * of_epoch)
+    rates = [phase.schedule(phase.hparams, step).lr for step in steps]
+    np.testing.assert_allclose(rates, np.multiply([4, 4, 2, 2, 1], rates[-1]))
+
+
+def test_adam_adds_its_eps():
+    rates = []
+    for eps in (1e-8, 1.0):
+        config = digits_mlp.get_config()
+        config.optim.eps = eps
+        model = build().phases[0].model
+        tx = assembly.phase.optimiser(config, model)
+        state = tx.init({"w": jnp.float32(0.0)})
+        rates.append(float(tx.update({"w": jnp.float32(3.0)}, state)[0]["w"]))
+    # g / (|g| + eps) in the first step; 1 - 0.999 is known to 6e-5 in float32.
+    np.testing.assert_allclose(rates, [1.0, 3 / 4], rtol=1e-4)

@@ -27,7 +27,7 @@ def initial():
         z_dim=2,
         hidden_dim=8,
         hidden_layers=1,
-        gated=False,
+        activation="relu",
         init="lecun",
         logvar_range=(),
         remat=False,

@@ -20,7 +20,7 @@ SIZES = {
     "channels": (2, 3),
     "hidden_dim": 5,
     "hidden_layers": 2,
-    "gated": True,
+    "activation": "gated",
     "init": "he",
     "logvar_range": (-2.0, 1.0),
 }

@@ -28,7 +28,7 @@ def mlp():
         z_dim=3,
         hidden_dim=8,
         hidden_layers=1,
-        gated=False,
+        activation="relu",
         init="lecun",
         logvar_range=(),
         remat=False,

@@ -19,7 +19,7 @@ SIZES = {
     "z_dim": (2, 3),
     "hidden_dim": 7,
     "hidden_layers": 2,
-    "gated": True,
+    "activation": "gated",
     "init": "he",
     "logvar_range": (-2.0, 1.0),
     "prior": "standard",

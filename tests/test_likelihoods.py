@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from vae_jax import likelihoods
 
@@ -22,6 +22,12 @@ def built(name, **changes):
 
 gaussian = functools.partial(built, "gaussian")
 bernoulli = functools.partial(built, "bce")
+
+
+def test_logits_are_those_of_probabilities_clipped_to_a_thousandth():
+    found = likelihoods.logits(np.array([0.0, 5e-4, 0.2, 0.5, 1.0]))
+    expected = special.logit([1e-3, 1e-3, 0.2, 0.5, 0.999])
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
 
 
 def test_a_fixed_sigma_is_read_from_the_hparams(hparams):

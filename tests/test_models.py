@@ -22,7 +22,7 @@ SIZES = {
     "z_dim": 3,
     "hidden_dim": 16,
     "hidden_layers": 1,
-    "gated": False,
+    "activation": "relu",
     "init": "lecun",
     "logvar_range": (),
     "channels": (4, 6),
@@ -204,7 +204,7 @@ def test_hidden_layers_of_the_mlp_add_one_dense_layer_on_each_side(key):
 
 
 def test_a_gated_layer_is_a_linear_one_times_the_sigmoid_of_another(key):
-    model = build("mlp", gated=True)
+    model = build("mlp", activation="gated")
     params = jax.tree.map(lambda leaf: leaf + 0.1, model.init(key))
     x = jax.random.uniform(key, (2, 8, 8, 1))
     own = params["net"]["encoder"]
@@ -220,6 +220,53 @@ def test_a_gated_layer_is_a_linear_one_times_the_sigmoid_of_another(key):
     # Twice the layer of 64 x 16, and of 3 x 16, that there is without gates.
     more = count(params) - count(build("mlp").init(key))
     assert more == (64 * 16 + 16) + (3 * 16 + 16)
+
+
+def test_tanh_stands_where_a_relu_would(key):
+    model = build("mlp", activation="tanh")
+    params = moved(model.init(key), key)
+    x = jax.random.uniform(key, (2, 8, 8, 1))
+    own = params["net"]["encoder"]
+
+    def dense(layer, h):
+        return np.asarray(h) @ np.asarray(layer["kernel"]) + np.asarray(layer["bias"])
+
+    h = np.tanh(dense(own["hidden"]["Dense_0"], x.reshape(2, -1)))
+    found = model.encode(params, x, None, 1.0)[0].posterior.mean
+    np.testing.assert_allclose(found, dense(own["heads"]["mean"], h), rtol=1e-5)
+    assert count(params) == count(build("mlp").init(key))
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn", "hvae"])
+def test_models_with_tanh_are_odd_where_nothing_has_a_bias(name, key):
+    model = build(name, activation="tanh")
+    params = model.init(key)  # biases begin at zero
+    x = jax.random.normal(key, (2, 8, 8, 1))
+    there, back = (model.apply(params, of, None, 1.0).pixels for of in (x, -x))
+    np.testing.assert_allclose(there, -back, rtol=1e-5, atol=1e-6)  # float32
+    assert abs(there).max() > 1e-3
+
+
+def test_glorot_initialisation_is_uniform_within_its_bound(key):
+    net = build("mlp", (28, 20, 1), hidden_dim=400, init="glorot").init(key)["net"]
+    kernel = np.asarray(net["encoder"]["hidden"]["Dense_0"]["kernel"])
+    bound = (6 / (560 + 400)) ** 0.5
+    # The largest of 224,000 uniform draws is within 1e-4 of the bound but once in
+    # e^22; their variance, bound^2 / 3, is known to sqrt(4/5 / 224,000), 0.2 %.
+    assert bound * (1 - 1e-4) < abs(kernel).max() < bound * (1 + 1e-6)  # float32
+    np.testing.assert_allclose(kernel.var(), bound**2 / 3, rtol=0.008)
+
+
+@pytest.mark.parametrize("name", ["mlp", "hvae"])
+def test_a_biased_model_begins_with_the_given_pixels(name, key):
+    bias = np.random.default_rng(0).normal(size=(8, 8, 1))
+    model = record(name)
+    plain, params = model.init(key), models.biased(model, bias).init(key)
+    zs = tuple(of.z for of in model.encode(plain, jnp.ones((1, 8, 8, 1)), key, 1.0))
+    shift = model.decode(params, zs, 1.0) - model.decode(plain, zs, 1.0)
+    np.testing.assert_allclose(shift, bias[None], rtol=1e-5, atol=1e-6)  # float32
+    params["net"]["decoder"]["pixels"]["bias"] *= 0
+    jax.tree.map(np.testing.assert_array_equal, params, plain)
 
 
 def test_he_initialisation_has_twice_the_variance_of_lecun_s(key):

@@ -20,7 +20,7 @@ SIZES = {
     "hidden_dim": 8,
     "hidden_layers": 1,
     "channels": (4,),
-    "gated": True,
+    "activation": "gated",
     "init": "he",
     "logvar_range": (-6.0, 2.0),
     "prior_components": 5,

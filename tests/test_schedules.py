@@ -30,8 +30,24 @@ def test_the_cosine_schedule_ends_at_zero_after_its_warmup(hparams):
     np.testing.assert_allclose(values, [1e-3, 1e-3, 5e-4, 0.0], atol=1e-9)
 
 
+def test_a_rate_in_steps_falls_by_one_factor_after_each_of_some_steps(hparams):
+    schedule = schedules.make_schedule(
+        "steps", 2, 100, decay_steps=(3, 5, 9), decay=0.5
+    )
+    values = [float(schedule(hparams, jnp.int32(step)).lr) for step in range(11)]
+    factors = [0.5, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.125, 0.125]
+    np.testing.assert_allclose(values, np.multiply(factors, 1e-3), rtol=1e-6)  # float32
+
+
+def test_other_schedules_do_not_fall_in_steps(hparams):
+    schedule = schedules.make_schedule("constant", 0, 9, decay_steps=(3,), decay=0.5)
+    assert schedule(hparams, 8).lr == hparams.lr
+
+
 def test_an_unknown_schedule_lists_the_known_ones():
-    with pytest.raises(ValueError, match="one of constant, cosine, got 'linear'"):
+    with pytest.raises(
+        ValueError, match="one of constant, cosine, steps, got 'linear'"
+    ):
         schedules.make_schedule("linear", 0, 1)
 
 

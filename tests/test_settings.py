@@ -30,6 +30,7 @@ WRONG = {
     settings.SWITCH: [1, 0.0, "yes", None],
     settings.NAME: ["", "a/b", "..", "a\nb", "\udcff", "a" * 201, 3, None],
     settings.EPOCHS: [(), (-1,), (1, 2.5), ("a",), (True,), 3, None],
+    settings.MARKS: [(0,), (1, 2.5), ("a",), (True,), 3, None],
     settings.POSITIVES: [(), (0.0,), (1e-3, math.nan), ("a",), (True,), 1e-3, None],
     settings.PART: [-0.1, 1.1, math.nan, math.inf, "1", None],
     settings.SIZE: [(28,), (0, 28), (28, 28, 1), (28, 2.5), ("a", "b"), 28, None],

@@ -21,7 +21,7 @@ SIZES = {
     "z_dim": 2,
     "hidden_dim": 8,
     "hidden_layers": 1,
-    "gated": False,
+    "activation": "relu",
     "init": "lecun",
     "logvar_range": (),
     "channels": (4, 6),

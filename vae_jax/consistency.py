@@ -176,6 +176,36 @@ def check_prior(prior: str, kl: str, components: int, num_train: int) -> None:
         )
 
 
+def check_output_bias(output_bias: str, name: str, recon: str) -> None:
+    """Accepts a first image for a model and a likelihood that can begin with it.
+
+    Raises:
+        ValueError: if the last layer has no bias for each pixel, or if there is no
+            mean of which its output is the logit.
+    """
+    if output_bias == "zero":
+        return
+    if name not in ("mlp", "hvae") or recon != "bce":
+        raise ValueError(
+            "model.output_bias: must be zero for all but model.name=mlp or hvae with "
+            f"loss.recon=bce, got {output_bias!r} for {name} with {recon}"
+        )
+
+
+def check_decay(schedule: str, decay_epochs: tuple[int, ...]) -> None:
+    """Accepts epochs after which the learning rate falls, where its schedule asks.
+
+    Raises:
+        ValueError: if there are none, or if there are and it does not.
+    """
+    if (schedule == "steps") != bool(decay_epochs):
+        wanted = "one or more epochs" if schedule == "steps" else "()"
+        raise ValueError(
+            f"optim.decay_epochs: must be {wanted} with optim.schedule={schedule}, "
+            f"got {decay_epochs}"
+        )
+
+
 def check_levels(recon: str, dtype: np.dtype, binarize: str) -> None:
     """Accepts a likelihood of 8-bit levels for images that have them.
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from vae_jax import losses
@@ -17,6 +18,7 @@ LEVELS = 256  # of 8-bit images
 # scale between these: Tomczak & Welling 2018 (arXiv:1705.07120), in their code.
 MARGIN = 0.5 / LEVELS
 LOG_SCALES = (-4.5, 0.0)
+DARKEST = 1e-3  # probability with which a pixel may begin, and of black the same
 
 
 class Options(NamedTuple):
@@ -37,6 +39,12 @@ def build(name: str, **options: float | bool) -> Likelihood:
     if name not in BUILDERS:
         raise ValueError(f"likelihood: must be one of {', '.join(NAMES)}, got {name!r}")
     return BUILDERS[name](Options(**options))
+
+
+def logits(probs: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Those of probabilities, which are clipped to ``DARKEST`` and 1 less that."""
+    probs = np.clip(probs, DARKEST, 1 - DARKEST)
+    return np.log(probs) - np.log1p(-probs)
 
 
 def _bernoulli(_: Options) -> Likelihood:

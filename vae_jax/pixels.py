@@ -19,7 +19,18 @@ def to_float(
     """
     if images.dtype != jnp.uint8:
         return images
-    levels = images.astype(jnp.float32)
+    return _scaled(images.astype(jnp.float32), scale)
+
+
+def mean_image(
+    images: UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N H W C"], scale: str
+) -> Float[np.ndarray, "H W C"]:
+    """The mean of what ``to_float`` makes of the images, on the host, in float64."""
+    mean = images.mean(axis=0, dtype=np.float64)
+    return _scaled(mean, scale) if images.dtype == np.uint8 else mean
+
+
+def _scaled(levels, scale: str):
     return levels / 255.0 if scale == "unit" else (levels + 0.5) / 256.0
 
 

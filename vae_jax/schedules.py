@@ -1,22 +1,35 @@
 """What changes from step to step: learning rate, beta, capacity, a stage's share."""
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Int
 
 from vae_jax import growth
 from vae_jax.contracts import Hparams, Schedule
 
-SCHEDULES = ("constant", "cosine")
+SCHEDULES = ("constant", "cosine", "steps")
 
 
-def make_schedule(kind: str, warmup_steps: int, total_steps: int) -> Schedule:
+def make_schedule(
+    kind: str,
+    warmup_steps: int,
+    total_steps: int,
+    *,
+    decay_steps: Sequence[int] = (),
+    decay: float = 1.0,
+) -> Schedule:
     """What changes from step to step: the learning rate.
 
     Args:
-        kind: ``constant``, or ``cosine`` from the peak to 0 at ``total_steps``.
+        kind: ``constant``, ``cosine`` from the peak to 0 at ``total_steps``, or
+            ``steps``, which multiplies it by ``decay`` from each of ``decay_steps`` on.
         warmup_steps: linear rise to the peak, which the last of these steps uses.
         total_steps: of the whole run, warm-up included.
+        decay_steps: how many steps are done when it falls, for each time.
+        decay: what it is multiplied by.
 
     Raises:
         ValueError: if there is no such schedule.
@@ -34,9 +47,13 @@ def make_schedule(kind: str, warmup_steps: int, total_steps: int) -> Schedule:
         factor = optax.schedules.join_schedules(
             [lambda step: rise(step + 1), factor], [warmup_steps]
         )
+    falls = np.int32(decay_steps if kind == "steps" else ())
 
     def at_step(hparams: Hparams, step: Int[Array, ""] | int) -> Hparams:
-        return hparams._replace(lr=hparams.lr * factor(step))
+        lr = hparams.lr * factor(step)
+        if falls.size:
+            lr *= jnp.float32(decay) ** jnp.sum(step >= falls)
+        return hparams._replace(lr=lr)
 
     return at_step
 

@@ -118,6 +118,10 @@ RANGE = Rule(
 SHARE = Rule(whole(-1).allows, "a whole number of at least 0, or -1 for a tenth")
 PART = Rule(lambda v: real(0.0).allows(v) and v <= 1, "a number from 0 to 1")
 EPOCHS = whole_numbers(0)
+MARKS = Rule(
+    lambda v: isinstance(v, tuple) and (not v or whole_numbers(1).allows(v)),
+    f"empty, or {whole_numbers(1).text}",
+)
 SAMPLERS = ("prior", "mixture")
 SOME_SAMPLERS = Rule(
     lambda v: (
@@ -156,8 +160,9 @@ RULES = {
     "model.pseudo_std": real(0.0),
     "model.hidden_dim": whole(1, WIDEST),
     "model.hidden_layers": whole(0, 100),
-    "model.gated": SWITCH,
-    "model.init": one_of("lecun", "he"),
+    "model.activation": one_of("relu", "tanh", "gated"),
+    "model.init": one_of("lecun", "he", "glorot"),
+    "model.output_bias": one_of("zero", "mean"),
     "model.logvar_range": RANGE,
     "model.channels": whole_numbers(1, WIDEST),
     "model.start_res": whole(1, LARGEST),
@@ -187,8 +192,11 @@ RULES = {
     "loss.include_const": SWITCH,
     "loss.stage_loss_scale": one_of("none", "area"),
     "optim.lr": POSITIVES,
-    "optim.schedule": one_of("constant", "cosine"),
+    "optim.schedule": one_of("constant", "cosine", "steps"),
+    "optim.decay_epochs": MARKS,
+    "optim.decay": real(0.0, above=True),
     "optim.warmup_steps": whole(0),
+    "optim.eps": real(0.0, above=True),
     "optim.clip_norm": real(0.0),
     "optim.ema": real(0.0, below=1.0),
     "optim.per_stage": SWITCH,

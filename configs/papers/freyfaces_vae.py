@@ -24,7 +24,7 @@ def get_config() -> ConfigDict:
     config.model.z_dim = (40,)
     config.model.hidden_dim = 300
     config.model.hidden_layers = 2
-    config.model.gated = True
+    config.model.activation = "gated"
     config.model.init = "he"
     config.model.logvar_range = (-6.0, 2.0)
     config.loss.recon = "discretized_logistic"

@@ -119,6 +119,10 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         batch_sizes=config.data.batch_size,
         fadein_ratio=config.train.fadein_ratio,
     )
+    consistency.check_output_bias(
+        config.model.output_bias, config.model.name, config.loss.recon
+    )
+    consistency.check_decay(config.optim.schedule, config.optim.decay_epochs)
     total = sum(stage.epochs for stage in plan)
     for field in ("warmup_epochs", "capacity_epochs"):
         consistency.check_rise(f"loss.{field}", config.loss[field], total)
@@ -130,6 +134,9 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         models.build(likelihood=likelihood, stage=stage, **sizes)
         for stage in range(num_stages)
     ]
+    if config.model.output_bias == "mean":
+        mean = pixels.mean_image(dataset.train.images, config.data.scale)
+        stages = [models.biased(model, likelihoods.logits(mean)) for model in stages]
     objective = build_objective(config, stages[-1], len(dataset.train.images))
     phases = tuple(
         build_phase(config, plan, model, objective, rates[model.stage])

@@ -59,7 +59,11 @@ def build_phase(
 ) -> Phase:
     stage = plan[model.stage]
     schedule = schedules.make_schedule(
-        config.optim.schedule, config.optim.warmup_steps, plan[-1].end_step
+        config.optim.schedule,
+        config.optim.warmup_steps,
+        plan[-1].end_step,
+        decay_steps=[growth.steps_until(plan, e) for e in config.optim.decay_epochs],
+        decay=config.optim.decay,
     )
     warmup = growth.steps_until(plan, config.loss.warmup_epochs)
     schedule = schedules.warming(schedule, warmup, config.loss.warmup_cycles)
@@ -94,7 +98,7 @@ def build_phase(
 
 def optimiser(config: ConfigDict, model: Model) -> optax.GradientTransformation:
     """Adam up to the direction of its step; the learning rate is traced elsewhere."""
-    adam = optax.scale_by_adam()
+    adam = optax.scale_by_adam(eps=config.optim.eps)
     if model.num_stages == 1 or not config.optim.per_stage:
         return adam
     return groups.by_stage(adam, model.stage, model.num_stages)

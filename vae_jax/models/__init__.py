@@ -2,6 +2,9 @@
 
 from vae_jax.contracts import Likelihood, Model
 from vae_jax.models import cnn, conv_hvae, hvae, mlp, provae, pyramid, resprovae
+from vae_jax.models.plain import biased
+
+__all__ = ["BUILDERS", "GROWING", "biased", "build", "num_stages"]
 
 BUILDERS = {
     "mlp": mlp.build,

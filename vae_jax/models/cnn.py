@@ -24,7 +24,7 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Normal:
         for features in self.channels:
-            x = nn.relu(Conv(features, KERNEL, stride=2)(x))
+            x = self.style.activate(Conv(features, KERNEL, stride=2)(x))
         h = x.reshape(x.shape[0], -1)
         h = plain.Hidden(
             self.hidden_dim, self.hidden_layers, self.style, name="hidden"
@@ -48,14 +48,14 @@ class Decoder(nn.Module):
         h = plain.Hidden(
             self.hidden_dim, self.hidden_layers, self.style, name="hidden"
         )(z)
-        h = nn.relu(self.style.dense(math.prod(base_shape), "base")(h))
+        h = self.style.activate(self.style.dense(math.prod(base_shape), "base")(h))
         h = h.reshape(-1, *base_shape)
         outputs = (self.pixels_shape[2], *self.channels[:-1])
         for level in reversed(range(len(sizes))):
             height, width = sizes[level]
             h = ConvTranspose(outputs[level], KERNEL, stride=2)(h)
             h = h[:, :height, :width]  # an odd size is one less than twice its half
-            h = nn.relu(h) if level else h
+            h = self.style.activate(h) if level else h
         return h
 
 
@@ -76,7 +76,7 @@ def build(
     channels: tuple[int, ...],
     hidden_dim: int,
     hidden_layers: int,
-    gated: bool,
+    activation: str,
     init: str,
     logvar_range: tuple[float, ...],
     remat: bool,
@@ -87,7 +87,7 @@ def build(
     height, width, colours = image_shape
     pixels_shape = (height, width, colours * likelihood.channels_per_pixel)
     sizes = channels, hidden_dim, hidden_layers
-    style = plain.Style(gated, init, logvar_range)
+    style = plain.Style(activation, init, logvar_range)
     return plain.build(
         Encoder(z_dim, *sizes, style),
         Decoder(pixels_shape, *sizes, style),

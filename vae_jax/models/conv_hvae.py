@@ -23,7 +23,7 @@ FLOATS_PER_PIXEL = 72
 
 
 class Gated(nn.Module):
-    """A convolution times the sigmoid of another, or with a ReLU: see ``Hidden``."""
+    """A convolution times the sigmoid of another, or activated: see ``Hidden``."""
 
     features: int
     size: int
@@ -34,7 +34,8 @@ class Gated(nn.Module):
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w F"]:
         init = plain.INITS[self.style.init]
         if not self.style.gated:
-            return nn.relu(Conv(self.features, self.size, self.stride, init)(x))
+            conv = Conv(self.features, self.size, self.stride, init)
+            return self.style.activate(conv(x))
         both = Conv(2 * self.features, self.size, self.stride, init)(x)
         value, gate = jnp.split(both, 2, axis=-1)
         return value * nn.sigmoid(gate)
@@ -121,7 +122,7 @@ def build(
     channels: tuple[int, ...],
     hidden_dim: int,
     hidden_layers: int,
-    gated: bool,
+    activation: str,
     init: str,
     logvar_range: tuple[float, ...],
     remat: bool,
@@ -133,7 +134,7 @@ def build(
     """
     z_dims = plain.z_dims(z_dim, groups=2)
     outputs = image_shape[2] * likelihood.channels_per_pixel
-    style = plain.Style(gated, init, logvar_range)
+    style = plain.Style(activation, init, logvar_range)
     networks = hvae.Networks(
         top_encoder=TopEncoder(z_dims[0], channels, style),
         encoder=Encoder(z_dims[1], channels, hidden_dim, style),

@@ -156,7 +156,7 @@ def build(
     z_dim: int | tuple[int, ...],
     hidden_dim: int,
     hidden_layers: int,
-    gated: bool,
+    activation: str,
     init: str,
     logvar_range: tuple[float, ...],
     remat: bool,
@@ -170,7 +170,7 @@ def build(
     z_dims = plain.z_dims(z_dim, groups=2)
     height, width, colours = image_shape
     pixels_shape = (height, width, colours * likelihood.channels_per_pixel)
-    sizes = hidden_dim, hidden_layers, plain.Style(gated, init, logvar_range)
+    sizes = hidden_dim, hidden_layers, plain.Style(activation, init, logvar_range)
     networks = Networks(
         top_encoder=Gaussian(z_dims[0], *sizes),
         encoder=Gaussian(z_dims[1], *sizes),

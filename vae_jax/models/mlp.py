@@ -50,7 +50,7 @@ def build(
     z_dim: int | tuple[int, ...],
     hidden_dim: int,
     hidden_layers: int,
-    gated: bool,
+    activation: str,
     init: str,
     logvar_range: tuple[float, ...],
     remat: bool,
@@ -60,7 +60,7 @@ def build(
     (z_dim,) = plain.z_dims(z_dim)
     height, width, colours = image_shape
     pixels_shape = (height, width, colours * likelihood.channels_per_pixel)
-    sizes = hidden_dim, hidden_layers, plain.Style(gated, init, logvar_range)
+    sizes = hidden_dim, hidden_layers, plain.Style(activation, init, logvar_range)
     return plain.build(
         Encoder(z_dim, *sizes),
         Decoder(pixels_shape, *sizes),

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from vae_jax import sampling
@@ -14,15 +15,28 @@ from vae_jax.models import priors
 from vae_jax.sampling import Keys
 
 LECUN = nn.initializers.lecun_normal()
-INITS = {"lecun": LECUN, "he": nn.initializers.he_normal()}
+INITS = {
+    "lecun": LECUN,
+    "he": nn.initializers.he_normal(),
+    "glorot": nn.initializers.glorot_uniform(),
+}
+ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh, "gated": nn.relu}
 
 
 class Style(NamedTuple):
     """How the dense layers of a model are made: fields of the ``model`` section."""
 
-    gated: bool
+    activation: str  # a key of ``ACTIVATIONS``
     init: str  # a key of ``INITS``
     logvar_range: tuple[float, ...]
+
+    @property
+    def gated(self) -> bool:
+        return self.activation == "gated"
+
+    def activate(self, h: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Of a layer that has no gate."""
+        return ACTIVATIONS[self.activation](h)
 
     def dense(self, features: int, name: str | None = None) -> nn.Dense:
         return nn.Dense(features, kernel_init=INITS[self.init], name=name)
@@ -50,7 +64,7 @@ class Heads(nn.Module):
 
 
 class Hidden(nn.Module):
-    """Dense layers of equal width, each followed by a ReLU, or times a sigmoid gate.
+    """Dense layers of equal width, each activated, or times a sigmoid gate.
 
     Source:
         Dauphin et al. 2017 (arXiv:1612.08083), equation 1, for the gates.
@@ -67,7 +81,7 @@ class Hidden(nn.Module):
             if self.style.gated:
                 h = value * nn.sigmoid(self.style.dense(self.width, f"gate_{index}")(h))
             else:
-                h = nn.relu(value)
+                h = self.style.activate(value)
         return h
 
 
@@ -161,6 +175,18 @@ def build(
         decode=decode,
         sample_prior=sample_prior,
     )
+
+
+def biased(model: Model, bias: Float[np.ndarray, "H W P"]) -> Model:
+    """The same model, whose decoder's last dense layer begins with this bias."""
+
+    def init(key):
+        params = model.init(key)
+        layer = params["net"]["decoder"]["pixels"]
+        layer["bias"] = jnp.asarray(bias, jnp.float32).ravel()
+        return params
+
+    return model._replace(init=init)
 
 
 def record(
