@@ -71,10 +71,11 @@ def config(**changes):
     return tree
 
 
-def run(name="a", found=None, digests=None, **changes):
+def run(name="a", found=None, digests=None, images=None, **changes):
     folder = pathlib.Path("/runs", name)
     digests = {"test": "0a1b"} if digests is None else digests
-    return comparison.run_of(folder, found or evaluation(), config(**changes), digests)
+    found, fields = found or evaluation(), config(**changes)
+    return comparison.run_of(folder, found, fields, digests, images or {})
 
 
 def changed(found, field, value):

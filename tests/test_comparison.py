@@ -3,10 +3,11 @@
 import json
 import pathlib
 
+import numpy as np
 import pytest
 from evaluated import PROTOCOL, changed, config, evaluation, run, with_samples
 
-from vae_jax import comparison
+from vae_jax import comparison, per_image
 from vae_jax.run import comparing
 from vae_jax.run.session import Refused
 
@@ -186,15 +187,15 @@ def test_an_evaluation_of_another_kind_is_refused(field, value, message):
 def test_files_of_another_kind_are_refused():
     path = pathlib.Path("/runs/a")
     with pytest.raises(ValueError, match=r"a/config.json: must be a JSON object"):
-        comparison.run_of(path, evaluation(), [], {})
+        comparison.run_of(path, evaluation(), [], {}, {})
     with pytest.raises(ValueError, match=r"a/data.json: must be a JSON object"):
-        comparison.run_of(path, evaluation(), config(), [])
+        comparison.run_of(path, evaluation(), config(), [], {})
     with pytest.raises(ValueError, match="must be the config of a run, got no model"):
-        comparison.run_of(path, evaluation(), {}, {})
+        comparison.run_of(path, evaluation(), {}, {}, {})
     with pytest.raises(
         ValueError, match="must be what --mode=eval writes, got no split"
     ):
-        comparison.run_of(path, [], config(), {})
+        comparison.run_of(path, [], config(), {}, {})
 
 
 @pytest.fixture
@@ -229,6 +230,18 @@ def test_the_recorded_test_images_are_read(folders, tmp_path):
     assert not (tmp_path / "out").exists()
     (tmp_path / "b" / "data.json").unlink()
     comparing.compare(folders, str(tmp_path / "out"))
+
+
+def test_values_of_images_are_read(folders, tmp_path):
+    shift = np.linspace(0.0, 1.0, 297)
+    mean = with_samples()["numbers"]["elbo"]["value"]
+    for name, move in (("a", 0 * shift), ("b", shift - shift.mean())):
+        per_image.write(tmp_path / name / per_image.name(), {"elbo": mean + move})
+    comparing.compare(folders, str(tmp_path / "out"))
+    assert "Difference from a, image" in (tmp_path / "out/comparison.md").read_text()
+    (tmp_path / "b" / per_image.name()).write_text("image,elbo\n0,x\n")
+    with pytest.raises(Refused, match=r"b/eval_images.csv: must be what --mode=eval "):
+        comparing.compare(folders, str(tmp_path / "out"))
 
 
 def test_a_damaged_evaluation_is_named(folders, tmp_path):

@@ -31,6 +31,7 @@ LAYERS = [
         "mixture",
         "models",
         "objectives",
+        "per_image",
         "schedules",
     },
     {"evaluate", "train"},

@@ -153,9 +153,16 @@ def test_more_components_than_images_are_refused_first(opened):
 
 def test_the_weighted_bound_is_of_as_many_images_as_asked(opened):
     at, of = opened(iw_images=25)
-    numbers = measures.importance(at, of)
+    found = measures.importance(at, of)
+    numbers, column = found["numbers"], found["per_image"]["iw_bound"]
     assert numbers["iw_bound"]["n"] == numbers["iw_ess"]["n"] == 25
     some = measures.some_of(at.job.dataset.test.images, 25)
     bound = evaluate.make_bound(of.model, **measures.over_images(at))
-    expected = bound(of.params, some, of.hparams, 3).bound.mean(dtype=np.float64)
-    assert numbers["iw_bound"]["value"] == pytest.approx(expected)
+    expected = bound(of.params, some, of.hparams, 3).bound
+    mean = expected.mean(dtype=np.float64)
+    assert numbers["iw_bound"]["value"] == pytest.approx(mean)
+    images = at.job.dataset.test.images
+    known = np.flatnonzero(np.isfinite(column))
+    np.testing.assert_array_equal(images[known], some)
+    np.testing.assert_array_equal(column[known], expected)
+    assert len(column) == len(images)

@@ -327,7 +327,7 @@ def test_any_evaluations_make_whole_tables_without_their_markup_or_a_clear_error
     @given(runs)
     def check(parts):
         try:
-            other = comparison.run_of(pathlib.Path("/runs/b"), *parts)
+            other = comparison.run_of(pathlib.Path("/runs/b"), *parts, {})
             found = comparison.compare([run("a", evaluation()), other])
         except ValueError as error:
             outcomes.append(str(error))

@@ -1,11 +1,14 @@
 """One run as far as comparing needs it, and what to call it beside others."""
 
+import math
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from vae_jax import settings
+import numpy as np
+
+from vae_jax import per_image, settings
 
 Number = dict[str, Any]  # one entry of eval.json: value, unit, how it was got
 BOUNDS = ("elbo", "recon", "kl", "bits_per_dim", "iw_bound", "iw_bits_per_dim")
@@ -31,6 +34,7 @@ class Run(NamedTuple):
     evaluation: dict[str, Any]  # eval.json
     config: dict[str, Any]  # config.json, flat: dotted field to value
     digests: dict[str, str]  # data.json; empty where there is none
+    images: per_image.Columns  # eval_images.csv; empty where there is none
 
     def numbers(self) -> Iterator[tuple[str, str, Number]]:
         """Section, "" for those of the bound, name and number, in their order."""
@@ -42,8 +46,14 @@ class Run(NamedTuple):
                 yield section, name, number
 
 
-def run_of(folder: pathlib.Path, evaluation: Any, config: Any, digests: Any) -> Run:
-    """A run from its parsed ``eval.json``, ``config.json`` and ``data.json``.
+def run_of(
+    folder: pathlib.Path,
+    evaluation: Any,
+    config: Any,
+    digests: Any,
+    images: per_image.Columns,
+) -> Run:
+    """A run from what its files hold: see ``Run``.
 
     Raises:
         ValueError: if one of them is not what this project writes.
@@ -51,7 +61,7 @@ def run_of(folder: pathlib.Path, evaluation: Any, config: Any, digests: Any) -> 
     for name, content in {"config": config, "data": digests}.items():
         if not isinstance(content, dict):
             raise ValueError(f"{folder / name}.json: must be a JSON object")
-    run = Run(folder, evaluation, dict(settings.flatten(config)), digests)
+    run = Run(folder, evaluation, dict(settings.flatten(config)), digests, images)
     if not isinstance(run.config.get("model.name"), str):
         raise ValueError(
             f"{folder / 'config.json'}: must be the config of a run, got no model.name"
@@ -61,6 +71,7 @@ def run_of(folder: pathlib.Path, evaluation: Any, config: Any, digests: Any) -> 
         raise ValueError(
             f"{folder / 'eval.json'}: must be what --mode=eval writes, got {wrong}"
         )
+    _check_images(run)
     return run
 
 
@@ -99,6 +110,33 @@ def _first_wrong(run: Run) -> str | None:
             if isinstance(part, int) and abs(part) > MOST:
                 return f"{where} of {part.bit_length()} bits"
     return None
+
+
+def _check_images(run: Run) -> None:
+    """Accepts values of all test images whose mean is in the evaluation.
+
+    A process that is killed while it evaluates may leave those of two evaluations.
+
+    Raises:
+        ValueError: if they are others.
+    """
+    numbers, num = run.evaluation["numbers"], run.evaluation["data"]["test"]
+    path = run.folder / per_image.name()
+    for name, values in run.images.items():
+        if len(values) != num:
+            raise ValueError(
+                f"{path}: must have a line for each of {num} test images, got "
+                f"{len(values)}"
+            )
+        known, mean = values[np.isfinite(values)], numbers.get(name, {}).get("value")
+        if mean is None or not len(known):
+            continue
+        # Both are of the same float32 values.
+        if not math.isclose(known.mean(), mean, rel_tol=1e-5, abs_tol=1e-5):
+            raise ValueError(
+                f"{path}: must have the mean of eval.json in {name}, {mean:.6g}, got "
+                f"{known.mean():.6g}; evaluate the run again"
+            )
 
 
 def labels(folders: Sequence[pathlib.Path]) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from vae_jax import settings
 from vae_jax.comparison.agreement import check, times
+from vae_jax.comparison.pairs import differences
 from vae_jax.comparison.runs import BOUNDS, SECTIONS, Number, Run, labels
 
 ABOUT = ("run", "model", "parameters", "epochs", "checkpoint")
@@ -13,7 +14,7 @@ ABOUT = ("run", "model", "parameters", "epochs", "checkpoint")
 class Column(NamedTuple):
     """One number of all runs."""
 
-    section: str  # of eval.json's samples; "" for numbers of the bound
+    section: str  # of eval.json's samples; "": of the bound; or "difference"
     name: str
     unit: str  # "" where runs have different ones
     cells: tuple[Number | None, ...]  # None: the run does not have it
@@ -28,6 +29,7 @@ class Comparison(NamedTuple):
 
     about: tuple[tuple[str, ...], ...]  # of each run, what ``ABOUT`` names
     columns: tuple[Column, ...]
+    pairs: tuple[Column, ...]  # distances to the first run, image by image
     notes: tuple[str, ...]  # how the numbers were got
     fields: dict[str, tuple[str, ...]]  # of the config that differ; "": has no such
     partial: tuple[str, ...]  # fields that runs of older versions do not have
@@ -45,7 +47,11 @@ def compare(runs: Sequence[Run]) -> Comparison:
     columns = tuple(_columns(runs))
     notes = tuple(_notes(runs, names, columns))
     fields, partial = _fields(runs)
-    return Comparison(about, columns, notes, fields, tuple(partial))
+    pairs = tuple(
+        Column("difference", name, next(filter(None, cells))["unit"], tuple(cells))
+        for name, cells in differences(runs)
+    )
+    return Comparison(about, columns, pairs, notes, fields, tuple(partial))
 
 
 def _about(run: Run, name: str) -> tuple[str, ...]:

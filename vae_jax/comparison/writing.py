@@ -25,7 +25,7 @@ def as_csv(found: Comparison) -> str:
     A number that a run does not have is an empty cell, one that is not finite ``nan``.
     """
     heads, columns = list(ABOUT), []
-    for column in found.columns:
+    for column in (*found.columns, *found.pairs):
         unit = f" ({column.unit})" if column.unit else ""
         parts = {"value": column.head + unit}
         if any(cell and "standard_error" in cell for cell in column.cells):
@@ -71,6 +71,9 @@ def as_markdown(found: Comparison, turned: bool = False) -> str:
     if turned:
         grid = [list(row) for row in zip(*grid, strict=True)]
     parts = [_table(grid), *(_plain(note) for note in (*found.notes, LEGEND))]
+    if found.pairs:
+        head = f"Difference from {found.about[0][0]}, image by image:"
+        parts += [_plain(head), _paired(found, names)]
     if found.fields:
         rows = [[*map(_cell, (f, *values))] for f, values in found.fields.items()]
         parts += ["Config fields that differ:", _table([["field", *names], *rows])]
@@ -78,6 +81,17 @@ def as_markdown(found: Comparison, turned: bool = False) -> str:
         listed = _plain(", ".join(found.partial))
         parts.append(f"Not in the config of every run: {listed}.")
     return "\n\n".join(parts) + "\n"
+
+
+def _paired(found: Comparison, names: Sequence[str]) -> str:
+    """The table of differences: a row for each number, a column for each other run."""
+    grid = [["number", *names[1:], "n"]]
+    for column in found.pairs:
+        cells = column.cells[1:]
+        shown = (_shown(cell, column.unit, None) for cell in cells)
+        counts = dict.fromkeys(str(cell["n"]) for cell in cells if cell)
+        grid.append([f"{column.name} ({column.unit})", *shown, ", ".join(counts)])
+    return _table(grid)
 
 
 def _best(column: Column) -> Value:

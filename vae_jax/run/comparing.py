@@ -4,7 +4,7 @@ import pathlib
 import shlex
 from collections.abc import Sequence
 
-from vae_jax import comparison, experiment, files
+from vae_jax import comparison, experiment, files, per_image
 from vae_jax.run.session import foreseen
 
 LOGGER = experiment.LOGGER
@@ -34,12 +34,13 @@ def _read(workdir: str) -> comparison.Run:
             f"--workdirs: must name evaluated runs, but there is no {found}; to make "
             f"it: python main.py --mode=eval --workdir={shlex.quote(workdir)}"
         )
-    data = folder / experiment.DATA
+    data, images = folder / experiment.DATA, folder / per_image.name()
     return comparison.run_of(
         folder,
         files.read_json(found),
         files.read_json(config),
         files.read_json(data) if data.is_file() else {},
+        per_image.read(images) if images.is_file() else {},
     )
 
 

@@ -11,6 +11,7 @@ from vae_jax import (
     html,
     mesh,
     metrics,
+    per_image,
     pixels,
     report,
     train,
@@ -28,13 +29,13 @@ PICTURED = 5_000  # test images, at most
 def finish(
     session: Session, state: TrainState, stage: int | None = None, full: bool = False
 ) -> None:
-    """Evaluates on the test images: ``eval.json``, a table, pictures, ``report.html``.
+    """Evaluates on the test images: ``eval.json`` and all that is beside it.
 
     Args:
         session: on the run.
         state: its newest.
-        stage: evaluate this finished one instead, and leave ``eval_stage<s>.json``,
-            ``report_stage<s>.html`` and pictures in a folder of that name.
+        stage: evaluate this finished one instead, and leave ``eval_stage<s>.json``
+            and so on, and pictures in a folder of that name.
         full: measure also what takes longer.
     """
     from vae_jax import plots  # see ``pictured``
@@ -60,10 +61,12 @@ def finish(
         "data": report.source(job.dataset),
         **measures.of_the_bound(session, phase, of),
     }
+    per = found.pop("per_image")
     if full:
         LOGGER.info("%s", report.table(found))  # what follows may take long
         more = measures.beyond_the_bound(session, of)
         found["numbers"] |= more.pop("numbers")
+        per |= more.pop("per_image")
         found |= more | {"settings": session.config.eval.to_dict()}
     LOGGER.info("%s", report.table(found))
     suffix = "" if stage is None else f"_stage{stage}"
@@ -80,6 +83,7 @@ def finish(
         html.write(folder, suffix, json.loads(files.as_json(found)))
     except ValueError as error:  # by a damaged file that is not worth the evaluation
         LOGGER.warning("no report%s.html: %s", suffix, error)
+    per_image.write(folder / per_image.name(suffix), per)
     # Last, as it is what tells that all of this is done.
     files.write_json(folder / f"eval{suffix}.json", found)
     LOGGER.info("run directory: %s", folder)

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Int
 
 from vae_jax import (
     data,
@@ -11,6 +12,7 @@ from vae_jax import (
     experiment,
     extractors,
     mixture,
+    per_image,
     pixels,
     progress,
     quality,
@@ -33,12 +35,14 @@ def of_the_bound(session: Session, phase: Phase, of: Trained) -> dict[str, Any]:
     seen = images if evaluate.num_groups(of) == 1 else some_of(images, DRAWN)
     groups = evaluate.posteriors(of, seen, **over_images(session))
     terms = phase.terms(of.params, images, of.hparams)
+    numbers = report.evaluation(
+        terms, of.model, images, config.data.scale, config.loss.kl
+    )
     return {
         "bound_kind": report.bound_kind(of.model, images),
+        "per_image": {name: terms[name] for name in numbers if name in terms},
         "numbers": {
-            **report.evaluation(
-                terms, of.model, images, config.data.scale, config.loss.kl
-            ),
+            **numbers,
             **report.sigma(of.model, of.params, of.hparams),
             **report.latents(groups),
         },
@@ -50,10 +54,12 @@ def beyond_the_bound(session: Session, of: Trained) -> dict[str, Any]:
     """The importance-weighted bound, the parts of the KL, the quality of samples.
 
     Returns:
-        ``numbers``, and ``samples`` if whole images can be had and are wanted.
+        ``numbers``, ``per_image``, and ``samples`` if whole images can be had and are
+        wanted.
     """
     extractor = extractor_for(session, of)  # before anything that takes long
-    found = {"numbers": importance(session, of) | parts_of_kl(session, of)}
+    found = importance(session, of)
+    found["numbers"] |= parts_of_kl(session, of)
     if extractor:
         try:
             found["samples"] = samples(session, of, extractor)
@@ -91,15 +97,16 @@ def extractor_for(session: Session, of: Trained) -> Extractor | None:
 
 
 def importance(session: Session, of: Trained) -> dict[str, Any]:
-    """Numbers of IW-K, where the bound is one on a likelihood."""
+    """IW-K where the bound is one on a likelihood: ``numbers`` and ``per_image``."""
     config, images = session.config, session.job.dataset.test.images
     if report.bound_kind(of.model, images) == "cross_entropy":
         LOGGER.info(
             "No importance-weighted bound: with grey pixels, loss.recon=bce is no "
             "likelihood. To have one: --config.data.binarize or --config.loss.recon"
         )
-        return {}
-    some = some_of(images, config.eval.iw_images or len(images))
+        return {"numbers": {}, "per_image": {}}
+    num = config.eval.iw_images or len(images)
+    some, rows = some_of(images, num), some_rows(len(images), num)
     samples = config.eval.iw_samples
     bound = evaluate.make_bound(of.model, **over_images(session))
     with progress.shown(len(some), 0) as show:
@@ -109,7 +116,9 @@ def importance(session: Session, of: Trained) -> dict[str, Any]:
         )
     numbers = report.importance(found, of.model, images, config.data.scale, samples)
     LOGGER.info("IW-%d: %.3f nats", samples, numbers["iw_bound"]["value"])
-    return numbers
+    columns = {"iw_bound": found.bound, "iw_ess": found.ess}
+    per = {k: per_image.of_some(v, rows, len(images)) for k, v in columns.items()}
+    return {"numbers": numbers, "per_image": per}
 
 
 def parts_of_kl(session: Session, of: Trained) -> dict[str, Any]:
@@ -246,10 +255,12 @@ def recons_of(session: Session, of: Trained, images: np.ndarray):
 
 def some_of(images: data.Images, num: int) -> data.Images:
     """All of them, or as many at random: the first ones may be of another kind."""
-    if num >= len(images):
-        return images
-    rows = np.random.default_rng(SEED).permutation(len(images))[:num]
-    return images[np.sort(rows)]
+    return images if num >= len(images) else images[some_rows(len(images), num)]
+
+
+def some_rows(total: int, num: int) -> Int[np.ndarray, " M"]:
+    """Of so many images at random, in order; of all, if there are no more."""
+    return np.sort(np.random.default_rng(SEED).permutation(total)[:num])
 
 
 def over_images(session: Session) -> dict[str, Any]:

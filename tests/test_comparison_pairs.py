@@ -1,0 +1,91 @@
+"""How far runs are from the first, image by image."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from evaluated import changed, evaluation, run
+from scipy import stats
+
+from vae_jax import comparison
+
+NUM = 297
+RNG = np.random.default_rng(0)
+EASY = RNG.normal(-24.0, 3.0, NUM)  # most of the spread is that of the images
+GAIN = RNG.normal(0.5, 0.2, NUM)
+
+
+def of(name, values, **columns):
+    found = changed(evaluation(), "numbers.elbo.value", float(values.mean()))
+    return run(name, found, images={"elbo": values, **columns})
+
+
+def pairs(*runs):
+    return {column.name: column for column in comparison.compare(runs).pairs}
+
+
+def test_the_difference_is_that_of_a_paired_test():
+    first, other = pairs(of("a", EASY), of("b", EASY + GAIN))["elbo"].cells
+    assert first is None
+    test = stats.ttest_rel(EASY + GAIN, EASY)
+    assert other["value"] == pytest.approx(GAIN.mean())
+    assert other["value"] / other["standard_error"] == pytest.approx(test.statistic)
+    assert other["n"] == NUM
+    apart = math.hypot((EASY + GAIN).std(), EASY.std()) / math.sqrt(NUM)
+    assert other["standard_error"] < apart / 10
+
+
+def test_bits_per_dim_go_down_where_nats_go_up():
+    found = pairs(of("a", EASY), of("b", EASY + GAIN))
+    nats, bits = (found[name].cells[1] for name in ("elbo", "bits_per_dim"))
+    assert bits["value"] == pytest.approx(-nats["value"] / (64 * math.log(2)))
+    assert bits["standard_error"] > 0
+    assert bits["unit"] == "bits per value"
+
+
+def test_only_images_that_both_have_a_value_of_count():
+    some, more = EASY.copy(), EASY + GAIN
+    some[:100], more[50:120] = np.nan, np.nan
+    found = changed(evaluation(), "numbers.iw_bound.value", float(np.nanmean(some)))
+    other = changed(evaluation(), "numbers.iw_bound.value", float(np.nanmean(more)))
+    runs = (
+        run("a", found, images={"iw_bound": some}),
+        run("b", other, images={"iw_bound": more}),
+    )
+    cell = pairs(*runs)["iw_bound"].cells[1]
+    assert cell["n"] == NUM - 120
+    assert cell["value"] == pytest.approx(GAIN[120:].mean())
+
+
+def test_runs_without_values_of_images_have_no_differences():
+    assert pairs(run("a"), run("b")) == {}
+    found = pairs(of("a", EASY), run("b"), of("c", EASY + GAIN))["elbo"]
+    assert found.cells[:2] == (None, None)
+    assert found.cells[2]["value"] == pytest.approx(GAIN.mean())
+    assert pairs(run("a"), of("b", EASY)) == {}
+
+
+def test_the_table_has_a_row_for_each_number_and_a_column_for_each_other_run():
+    runs = [of("a", EASY), run("b"), of("c", EASY + GAIN)]
+    text = comparison.as_markdown(comparison.compare(runs))
+    table = text.split("Difference from a, image by image:\n\n")[1].split("\n\n")[0]
+    head, _, elbo, bits = (
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()
+    )
+    assert head == ["number", "b", "c", "n"]
+    error = GAIN.std(ddof=1) / math.sqrt(NUM)
+    shown = f"{GAIN.mean():.3f} +- {error:.3f}"
+    assert elbo == ["elbo (nats per image)", "", shown, "297"]
+    assert re.match(r"-0\.\d+ \+- 0\.\d+$", bits[2])
+    rows = comparison.as_csv(comparison.compare(runs)).splitlines()
+    assert rows[0].count("difference") == 4  # two numbers with their errors
+    assert f"{GAIN.mean():.6f}"[:6] in rows[3]
+
+
+def test_values_of_other_images_than_the_evaluation_s_are_refused():
+    start = r"^/runs/a/eval_images.csv: must have "
+    with pytest.raises(ValueError, match=start + "a line for each of 297 test images"):
+        run("a", images={"elbo": EASY[:-1]})
+    with pytest.raises(ValueError, match=start + "the mean of eval.json in elbo, -24."):
+        run("a", images={"elbo": EASY + 1.0})
