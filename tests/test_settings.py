@@ -21,21 +21,22 @@ from vae_jax import (
     settings,
 )
 from vae_jax.models import priors
+from vae_jax.settings import rules
 
 BASE = pathlib.Path(base.__file__)
 
 # For every field: values that are refused. Strings come from config files, too.
 WRONG = {
-    settings.TEXT: [1, None, "a\0b"],
-    settings.SWITCH: [1, 0.0, "yes", None],
-    settings.NAME: ["", "a/b", "..", "a\nb", "\udcff", "a" * 201, 3, None],
-    settings.EPOCHS: [(), (-1,), (1, 2.5), ("a",), (True,), 3, None],
-    settings.MARKS: [(0,), (1, 2.5), ("a",), (True,), 3, None],
-    settings.POSITIVES: [(), (0.0,), (1e-3, math.nan), ("a",), (True,), 1e-3, None],
-    settings.PART: [-0.1, 1.1, math.nan, math.inf, "1", None],
-    settings.SIZE: [(28,), (0, 28), (28, 28, 1), (28, 2.5), ("a", "b"), 28, None],
-    settings.RANGE: [(1.0,), (1, 0), (0.0, 0.0), (-1e3, 0), (0, math.nan), ("a", "b")],
-    settings.SHARE: [-2, "1", None, math.nan, math.inf, 0.1, True],
+    rules.TEXT: [1, None, "a\0b"],
+    rules.SWITCH: [1, 0.0, "yes", None],
+    rules.NAME: ["", "a/b", "..", "a\nb", "\udcff", "a" * 201, 3, None],
+    rules.EPOCHS: [(), (-1,), (1, 2.5), ("a",), (True,), 3, None],
+    rules.MARKS: [(0,), (1, 2.5), ("a",), (True,), 3, None],
+    rules.POSITIVES: [(), (0.0,), (1e-3, math.nan), ("a",), (True,), 1e-3, None],
+    rules.PART: [-0.1, 1.1, math.nan, math.inf, "1", None],
+    rules.SIZE: [(28,), (0, 28), (28, 28, 1), (28, 2.5), ("a", "b"), 28, None],
+    rules.RANGE: [(1.0,), (1, 0), (0.0, 0.0), (-1e3, 0), (0, math.nan), ("a", "b")],
+    rules.SHARE: [-2, "1", None, math.nan, math.inf, 0.1, True],
 }
 
 
