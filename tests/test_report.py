@@ -87,8 +87,18 @@ def test_active_units_are_counted_over_all_groups():
 def test_the_kl_of_every_latent_is_a_mean_over_images():
     kl = np.array([[1.0, 0.0], [3.0, 0.5]], np.float32)
     of = evaluate.Posteriors(np.zeros((2, 2)), kl)
-    found = report.kl_per_dimension((of, of))
-    assert found == {"groups": [[2.0, 0.25]] * 2, "n": 2, "unit": "nats"}
+    found = report.kl_per_dimension((of,), to_mixture=False)
+    how = ["in closed form"]
+    assert found == {"groups": [[2.0, 0.25]], "n": 2, "unit": "nats", "how": how}
+
+
+def test_the_kl_of_a_latent_says_how_it_was_got():
+    of = evaluate.Posteriors(np.zeros((2, 2)), np.zeros((2, 2)))
+    exact = "in closed form, mean over 16 draws"
+    estimated = "estimated from draws, to the marginals of a mixture: not additive"
+    for to_mixture, first in ((False, exact), (True, estimated)):
+        found = report.kl_per_dimension((of, of), to_mixture)
+        assert found["how"] == [first, exact]
 
 
 def test_the_table_shows_every_number_and_the_kind_of_bound(hparams):

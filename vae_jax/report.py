@@ -101,10 +101,20 @@ def latents(groups: tuple[evaluate.Posteriors, ...]) -> dict[str, Any]:
     return {"active_units": found}
 
 
-def kl_per_dimension(groups: tuple[evaluate.Posteriors, ...]) -> dict[str, Any]:
-    """The KL of every latent, in the mean over images, group by group."""
+def kl_per_dimension(
+    groups: tuple[evaluate.Posteriors, ...], to_mixture: bool
+) -> dict[str, Any]:
+    """The KL of every latent, in the mean over images, group by group.
+
+    ``to_mixture``: whether the prior of the first group is a mixture.
+    """
     values = [of.kl.mean(axis=0, dtype=np.float64).tolist() for of in groups]
-    return {"groups": values, "n": len(groups[0].kl), "unit": "nats"}
+    how = ["in closed form"] * len(groups)
+    if len(groups) > 1:
+        how = [f"{exact}, mean over {evaluate.ANCESTORS} draws" for exact in how]
+    if to_mixture:
+        how[0] = "estimated from draws, to the marginals of a mixture: not additive"
+    return {"groups": values, "n": len(groups[0].kl), "unit": "nats", "how": how}
 
 
 def importance(

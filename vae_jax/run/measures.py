@@ -46,7 +46,7 @@ def of_the_bound(session: Session, phase: Phase, of: Trained) -> dict[str, Any]:
             **report.sigma(of.model, of.params, of.hparams),
             **report.latents(groups),
         },
-        "kl_per_dimension": report.kl_per_dimension(groups),
+        "kl_per_dimension": report.kl_per_dimension(groups, evaluate.has_mixture(of)),
     }
 
 
