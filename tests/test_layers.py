@@ -25,6 +25,7 @@ LAYERS = [
         "spectrum",
     },
     {
+        "adam",
         "data",
         "groups",
         "likelihoods",

@@ -9,7 +9,7 @@ from vae_jax.contracts import Params
 
 def by_stage(
     tx: optax.GradientTransformation, stage: int, num_stages: int
-) -> optax.GradientTransformation:
+) -> optax.GradientTransformationExtraArgs:
     """``tx`` for each stage's parameters alone, of stages up to ``stage``.
 
     Each group has a state, and so a step count, of its own, which starts when its stage
@@ -17,8 +17,10 @@ def by_stage(
     receive gradients late would otherwise move several times too far. Groups of stages
     not yet reached do not move, whatever ``tx`` adds to gradients.
 
-    The state has the same structure at every stage.
+    The state has the same structure at every stage. Further arguments of an update go
+    to that of every group.
     """
+    tx = optax.with_extra_args_support(tx)
 
     def names(last: int) -> list[str]:
         return [f"stage_{index}" for index in range(last)]
@@ -26,11 +28,13 @@ def by_stage(
     def init(params: Params) -> dict[str, optax.OptState]:
         return {name: tx.init(group(params, name)) for name in names(num_stages)}
 
-    def update(grads, state, params=None):
+    def update(grads, state, params=None, **extra):
         reached, state = {}, dict(state)
         for name in names(stage + 1):
             own = None if params is None else group(params, name)
-            reached[name], state[name] = tx.update(group(grads, name), state[name], own)
+            reached[name], state[name] = tx.update(
+                group(grads, name), state[name], own, **extra
+            )
         updates = {
             section: {
                 name: reached[name][section]
@@ -42,7 +46,7 @@ def by_stage(
         }
         return updates, state
 
-    return optax.GradientTransformation(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def group(params: Params, name: str) -> Params:

@@ -10,6 +10,7 @@ import optax
 from ml_collections import ConfigDict
 
 from vae_jax import (
+    adam,
     evaluate,
     groups,
     growth,
@@ -98,10 +99,10 @@ def build_phase(
 
 def optimiser(config: ConfigDict, model: Model) -> optax.GradientTransformation:
     """Adam up to the direction of its step; the learning rate is traced elsewhere."""
-    adam = optax.scale_by_adam(eps=config.optim.eps)
+    tx = adam.adam(config.optim.eps)
     if model.num_stages == 1 or not config.optim.per_stage:
-        return adam
-    return groups.by_stage(adam, model.stage, model.num_stages)
+        return tx
+    return groups.by_stage(tx, model.stage, model.num_stages)
 
 
 def hparams(config: ConfigDict, lr: float) -> Hparams:

@@ -115,23 +115,29 @@ def make_step(
 
     ``tx`` ends at the direction of the update; the learning rate is applied here, where
     it is traced. A step whose loss or gradient is not finite changes nothing but the
-    step number and the counters of bad steps. ``first_step`` is that of the stage.
+    step number and the counters of bad steps: so ``tx`` is told whether they are, see
+    ``adam``. ``first_step`` is that of the stage.
     """
+    tx = optax.with_extra_args_support(tx)
 
     def step(state: TrainState, images: Array, hparams: Hparams) -> TrainState:
         tried = attempt(state, images, hparams)
         hparams = tried.hparams
+        ok = tried.is_finite()
         clip = jnp.minimum(1.0, hparams.clip_norm / tried.grad_norm)
         grads = jax.tree.map(lambda g: g * clip, tried.grads)
-        updates, opt_state = tx.update(grads, state.opt_state, state.params)
-
-        params = jax.tree.map(lambda p, u: p - hparams.lr * u, state.params, updates)
-        ema = _average(state, params, hparams.ema_decay, first_step)
+        with jax.named_scope("update"):  # for profiles: what is fused is the optimiser
+            direction, opt_state = tx.update(
+                grads, state.opt_state, state.params, ok=ok
+            )
+            lr = jnp.where(ok, hparams.lr, 0.0)
+            params = jax.tree.map(lambda p, d: p - lr * d, state.params, direction)
+            ema = _average(state, params, hparams.ema_decay, first_step, ok)
+        state = state._replace(params=params, opt_state=opt_state, ema=ema)
         means = jax.tree.map(jnp.mean, tried.terms)
-        means = {"loss": tried.loss, **means, "grad_norm": tried.grad_norm}
-        # Groups of latents that are still to come have no terms.
-        means = {name: means.get(name, jnp.float32(0.0)) for name in state.sums}
-        return _accept(state, (params, opt_state, ema, means), tried.is_finite())
+        return _count(
+            state, {"loss": tried.loss, **means, "grad_norm": tried.grad_norm}, ok
+        )
 
     return step
 
@@ -169,9 +175,15 @@ def make_run_steps(step: StepFn) -> Callable[..., TrainState]:
 
 
 def _average(
-    state: TrainState, params: Params, decay: Float[Array, ""], first_step: int
+    state: TrainState,
+    params: Params,
+    decay: Float[Array, ""],
+    first_step: int,
+    ok: Bool[Array, ""],
 ) -> Params | None:
-    """The averaged parameters with new ones taken in, if averaging is on.
+    """The averaged parameters with new ones taken in if they are ``ok``.
+
+    None where averaging is off.
 
     The first steps of a stage count for more, or its initial values would stay in the
     average for thousands of steps: the bound is that of TensorFlow's
@@ -181,23 +193,23 @@ def _average(
         return None
     taken_in = (state.step - first_step).astype(jnp.float32)
     decay = jnp.minimum(decay, (1 + taken_in) / (10 + taken_in))
+    decay = jnp.where(ok, decay, 1.0)
     return jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, state.ema, params)
 
 
-@jax.named_scope("update")  # for profiles: what is fused with it is the optimiser
-def _accept(state: TrainState, proposed: tuple, ok: Bool[Array, ""]) -> TrainState:
-    """The state after a step: the proposal if it is ``ok``, what was there if not."""
-    terms = proposed[-1]
-    proposed = (*proposed[:-1], jax.tree.map(jnp.add, state.sums, terms))
-    current = (state.params, state.opt_state, state.ema, state.sums)
-    params, opt_state, ema, sums = jax.tree.map(
-        lambda new, old: jnp.where(ok, new, old), proposed, current
-    )
+def _count(
+    state: TrainState, means: dict[str, Float[Array, ""]], ok: Bool[Array, ""]
+) -> TrainState:
+    """The state with a step and, if it is ``ok``, its terms on record.
+
+    Groups of latents that are still to come have no terms.
+    """
+    sums = {
+        name: jnp.where(ok, total + means.get(name, 0.0), total)
+        for name, total in state.sums.items()
+    }
     return state._replace(
         step=state.step + 1,
-        params=params,
-        opt_state=opt_state,
-        ema=ema,
         sums=sums,
         good_steps=state.good_steps + ok,
         bad_steps=state.bad_steps + ~ok,
