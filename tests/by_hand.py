@@ -6,23 +6,12 @@ import jax
 import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
+import small
 from jax import lax
 
-from vae_jax import likelihoods, models
+from vae_jax import models
 
-SIZES = {
-    "z_dim": 2,
-    "start_res": 2,
-    "final_res": 8,
-    "base_ch": 5,
-    "min_ch": 2,
-    "residual": False,
-    "group_norm": False,
-    "detach_residual": False,
-    "independent_stages": False,
-    "stage_loss_scale": "area",
-    "remat": False,
-}
+SIZES = {"z_dim": 2, "start_res": 2, "final_res": 8, "base_ch": 5, "min_ch": 2}
 # Compiling is most of these tests' time, and optimising most of compiling.
 compiled = functools.partial(
     jax.jit, compiler_options={"xla_backend_optimization_level": 0}
@@ -30,19 +19,12 @@ compiled = functools.partial(
 
 
 @functools.cache
-def stages(name, shape, recon="bce", sigma_learnable=False, **changes):
+def stages(name, shape, recon="bce", **changes):
     """One record for each stage."""
-    likelihood = likelihoods.build(
-        recon,
-        sigma=1.0,
-        sigma_learnable=sigma_learnable,
-        include_const=True,
-        bin_width=1 / 256,
-    )
-    sizes = SIZES | changes
+    changes = SIZES | changes
+    num_stages = models.num_stages(name, shape, **(small.SIZES | changes))
     return [
-        models.build(name, shape, likelihood, stage, **sizes)
-        for stage in range(models.num_stages(name, shape, **sizes))
+        small.model(name, shape, recon, stage, **changes) for stage in range(num_stages)
     ]
 
 

@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import small
 
-from vae_jax import likelihoods
 from vae_jax.contracts import Latent, Model, Normal, Output
 from vae_jax.sampling import reparameterize
 
@@ -35,12 +35,8 @@ def build(include_const=True):
         latents = encode(params, x, key, alpha)
         return Output(decode(params, (latents[0].z,), alpha), latents)
 
-    likelihood = likelihoods.build(
-        "gaussian",
-        sigma=1.0,
-        sigma_learnable=True,
-        include_const=include_const,
-        bin_width=1 / 256,
+    likelihood = small.likelihood(
+        "gaussian", sigma_learnable=True, include_const=include_const
     )
     return Model(
         image_shape=SHAPE,

@@ -70,7 +70,8 @@ def test_the_loss_is_continuous_where_a_stage_enters(name, shape, key, hparams):
 @every_model
 @every_option
 def test_gradients_of_stages_not_yet_reached_are_zero(name, options, key, hparams):
-    records, x = stages(name, (5, 3, 1), "gaussian", True, **options), images((5, 3, 1))
+    records = stages(name, (5, 3, 1), "gaussian", sigma_learnable=True, **options)
+    x = images((5, 3, 1))
     params = params_of(records[0])
     halfway = hparams._replace(alpha=jnp.float32(0.5))
     for model in records:
@@ -153,7 +154,7 @@ def test_the_entering_group_alone_has_less_weight(name, key):
 
 @every_model
 def test_all_stages_share_one_tree(name, key):
-    records = stages(name, (5, 3, 1), "gaussian", True)
+    records = stages(name, (5, 3, 1), "gaussian", sigma_learnable=True)
     first, *others = (compiled(model.init)(key) for model in records)
     groups = {f"stage_{stage}" for stage in range(3)}
     assert set(first["net"]) == set(first["likelihood"]) == groups

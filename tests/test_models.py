@@ -8,45 +8,21 @@ import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
+from by_hand import compiled
 
-from vae_jax import likelihoods, models
+from vae_jax import models
 from vae_jax.models import cnn
 
-# Compiling is most of these tests' time, and optimising most of compiling.
-compiled = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
-
 SHAPES = [(28, 20, 1), (8, 8, 1), (7, 5, 3), (1, 1, 1)]
-SIZES = {
-    "z_dim": 3,
-    "hidden_dim": 16,
-    "hidden_layers": 1,
-    "activation": "relu",
-    "init": "lecun",
-    "logvar_range": (),
-    "channels": (4, 6),
-    "base_ch": 4,
-    "min_ch": 2,
-    "residual": False,
-    "group_norm": False,
-    "detach_residual": False,
-    "independent_stages": False,
-    "stage_loss_scale": "area",
-    "remat": False,
-}
+SIZES = {"z_dim": 3, "hidden_dim": 16}
 
 
 def record(name, shape=(8, 8, 1), stage=-1, **changes):
     """A model, or the stage of one that grows: of three, and by default the last."""
-    likelihood = likelihoods.build(
-        "bce", sigma=1.0, sigma_learnable=False, include_const=True, bin_width=1 / 256
-    )
     final_res = next(res for res in (4, 8, 16, 32) if res >= max(shape[:2]))
-    sizes = SIZES | {"start_res": final_res // 4, "final_res": final_res} | changes
-    if stage < 0:
-        stage += models.num_stages(name, shape, **sizes)
-    return models.build(name, shape, likelihood, stage=stage, **sizes)
+    sizes = SIZES | {"start_res": final_res // 4, "final_res": final_res}
+    return small.model(name, shape, stage=stage, **(sizes | changes))
 
 
 @functools.cache

@@ -8,30 +8,12 @@ import jax.numpy as jnp
 import linear
 import numpy as np
 import pytest
+import small
 
-from vae_jax import likelihoods, losses, models, objectives, sampling
+from vae_jax import losses, objectives, sampling
 
 KEYS = 4000
 X = jnp.float32([[1.0, -0.5, 2.0], [0.3, 1.5, -1.0]]).reshape(2, *linear.SHAPE)
-SIZES = {
-    "z_dim": 2,
-    "hidden_dim": 8,
-    "hidden_layers": 1,
-    "activation": "relu",
-    "init": "lecun",
-    "remat": False,
-    "logvar_range": (),
-    "channels": (4, 6),
-    "start_res": 4,
-    "final_res": 8,
-    "base_ch": 4,
-    "min_ch": 2,
-    "residual": False,
-    "group_norm": False,
-    "detach_residual": False,
-    "independent_stages": False,
-    "stage_loss_scale": "none",
-}
 
 
 def value(name, num, params, key, hparams, **fields):
@@ -87,10 +69,7 @@ def generative(found):
 )
 def test_one_draw_makes_the_bound_the_elbo(model, name, hparams):
     shape = (8, 8, 1)
-    options = {"sigma": 1.0, "sigma_learnable": False, "include_const": True}
-    likelihood = likelihoods.build("bce", **options, bin_width=1 / 256)
-    stage = models.num_stages(model, shape, **SIZES) - 1
-    model = models.build(model, shape, likelihood, stage, **SIZES)
+    model = small.model(model, shape, stage_loss_scale="none")
     x = jax.random.uniform(jax.random.key(1), (3, *shape))
     params = model.init(jax.random.key(2))
     keys = jax.random.split(jax.random.key(3), 3)

@@ -10,32 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import small
 
-from vae_jax import likelihoods, models, objectives, schedules, train
+from vae_jax import models, objectives, schedules, train
 
 SHAPE = (8, 8, 1)
 BYTES = np.random.default_rng(0).integers(0, 256, (40, *SHAPE)).astype(np.uint8)
 IMAGES = jnp.asarray(BYTES)
 SEED, BATCH = 3, 8
-SIZES = {
-    "z_dim": 2,
-    "hidden_dim": 8,
-    "hidden_layers": 1,
-    "activation": "relu",
-    "init": "lecun",
-    "logvar_range": (),
-    "channels": (4, 6),
-    "start_res": 4,
-    "final_res": 8,
-    "base_ch": 4,
-    "min_ch": 2,
-    "residual": False,
-    "group_norm": False,
-    "detach_residual": False,
-    "independent_stages": False,
-    "stage_loss_scale": "area",
-    "remat": False,
-}
 SAVING = ({"microbatches": 4}, {"remat": True})
 # What takes longest to compile is of the parts that others have.
 AT_LENGTH = [
@@ -59,16 +41,7 @@ class Setup:
         tc_images=0,
         **fields,
     ):
-        likelihood = likelihoods.build(
-            "bce",
-            sigma=1.0,
-            sigma_learnable=False,
-            include_const=True,
-            bin_width=1 / 256,
-        )
-        sizes = SIZES | {"remat": remat}
-        stage = models.num_stages(name, SHAPE, **sizes) - 1
-        self.model = models.build(name, SHAPE, likelihood, stage, **sizes)
+        self.model = small.model(name, SHAPE, remat=remat)
         self.tx = optax.scale_by_adam()
         self.objective = objectives.build(
             objective, "analytic", 1, iw_samples=3, tc_images=tc_images
