@@ -14,6 +14,7 @@ from scipy import special, stats
 from vae_jax import evaluate, losses, objectives
 from vae_jax.contracts import Trained
 
+pytestmark = pytest.mark.usefixtures("unoptimised")
 SHAPE = (4, 3, 1)
 SIZES = {
     "z_dim": (2, 3),

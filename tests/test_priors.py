@@ -14,6 +14,7 @@ from scipy import special, stats
 from vae_jax import evaluate, losses, models, objectives
 from vae_jax.contracts import Mixture, Trained
 
+pytestmark = pytest.mark.usefixtures("unoptimised")
 SHAPE = (4, 3, 1)
 SIZES = {
     "channels": (4,),
