@@ -37,6 +37,23 @@ def _forget_what_was_compiled():
         jax.clear_caches()
 
 
+@pytest.fixture(scope="module")
+def unoptimised():
+    """What the tests of a module compile is compiled as fast as can be."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+    jax.clear_caches()  # else runs of other modules could differ in their last bits
+
+
+@pytest.fixture
+def optimised(unoptimised):
+    """But for one test, whose functions are compiled as users compile them."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
 @pytest.fixture
 def key():
     return jax.random.key(0)

@@ -1,10 +1,12 @@
 """A linear VAE as a record of functions: everything about it has a closed form."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import small
 
-from vae_jax import likelihoods
 from vae_jax.contracts import Latent, Model, Normal, Output
 from vae_jax.sampling import reparameterize
 
@@ -14,6 +16,7 @@ WEIGHTS = np.float32([[1.0, 0.5], [1.0, -0.5], [-0.5, 0.0]])
 INFERENCE = ("matrix", "offset", "logvar")  # parameters of q, and of nothing else
 
 
+@functools.cache
 def build(include_const=True):
     """p(z) = N(mean, var), p(x|z) = N(W z + b, sigma), q(z|x) = N(A x + c, var)."""
 
@@ -35,12 +38,8 @@ def build(include_const=True):
         latents = encode(params, x, key, alpha)
         return Output(decode(params, (latents[0].z,), alpha), latents)
 
-    likelihood = likelihoods.build(
-        "gaussian",
-        sigma=1.0,
-        sigma_learnable=True,
-        include_const=include_const,
-        bin_width=1 / 256,
+    likelihood = small.likelihood(
+        "gaussian", sigma_learnable=True, include_const=include_const
     )
     return Model(
         image_shape=SHAPE,

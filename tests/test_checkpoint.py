@@ -7,31 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import small
 
-from vae_jax import checkpoint, files, likelihoods, models, objectives, train
+from vae_jax import checkpoint, files, objectives, train
 
 
 def initial():
     """A small state with every field that a state can have."""
-    likelihood = likelihoods.build(
-        "gaussian",
-        sigma=1.0,
-        sigma_learnable=True,
-        include_const=True,
-        bin_width=1 / 256,
-    )
-    model = models.build(
-        "mlp",
-        (4, 4, 1),
-        likelihood,
-        z_dim=2,
-        hidden_dim=8,
-        hidden_layers=1,
-        activation="relu",
-        init="lecun",
-        logvar_range=(),
-        remat=False,
-    )
+    model = small.model("mlp", (4, 4, 1), "gaussian", sigma_learnable=True)
     objective, tx = objectives.elbo("analytic", 1), optax.scale_by_adam()
     return train.make_init(model, objective, tx, use_ema=True)(jax.random.key(0))
 

@@ -6,16 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 from by_hand import params_of
 from jax import lax
 from scipy import special
 
-from vae_jax import likelihoods, models
-
 pytestmark = pytest.mark.slow  # what it shares with hvae is tested there
 
 SIZES = {
-    "remat": False,
     "z_dim": (2, 3),
     "channels": (2, 3),
     "hidden_dim": 5,
@@ -28,10 +26,7 @@ SIZES = {
 
 @functools.cache
 def build(shape, recon="bce", **changes):
-    likelihood = likelihoods.build(
-        recon, sigma=1.0, sigma_learnable=False, include_const=True, bin_width=1 / 256
-    )
-    return models.build("conv_hvae", shape, likelihood, **(SIZES | changes))
+    return small.model("conv_hvae", shape, recon, **(SIZES | changes))
 
 
 def gated_conv(layer, h, stride=1):

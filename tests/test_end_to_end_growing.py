@@ -18,6 +18,8 @@ from test_end_to_end import (
 import main
 from vae_jax import assembly, checkpoint
 
+# As users compile them, runs are resumed in test_end_to_end.py.
+pytestmark = pytest.mark.usefixtures("unoptimised")
 # Two stages, 4x4 and 8x8, of two epochs of five steps; the fade is steps 10 to 14.
 SMALL = [
     "--config=configs/digits_mlp.py",

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 
-from vae_jax import evaluate, likelihoods, models, objectives, pixels
+from vae_jax import evaluate, objectives, pixels
 from vae_jax.contracts import Trained
 
 SHAPE = (6, 5, 1)
@@ -16,21 +17,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (23, *SHAPE)).astype(np.uint8
 
 @pytest.fixture
 def model():
-    likelihood = likelihoods.build(
-        "bce", sigma=1.0, sigma_learnable=False, include_const=True, bin_width=1 / 256
-    )
-    return models.build(
-        "mlp",
-        SHAPE,
-        likelihood,
-        z_dim=2,
-        hidden_dim=8,
-        hidden_layers=1,
-        activation="relu",
-        init="lecun",
-        logvar_range=(),
-        remat=False,
-    )
+    return small.model("mlp", SHAPE)
 
 
 def recon_at_mean(model, params, x):
@@ -181,25 +168,7 @@ def test_images_may_be_draws(model, key, hparams):
 
 
 def test_the_noise_of_pixels_is_not_that_of_their_latents(key, hparams):
-    likelihood = likelihoods.build(
-        "gaussian",
-        sigma=1.0,
-        sigma_learnable=False,
-        include_const=True,
-        bin_width=1 / 256,
-    )
-    model = models.build(
-        "mlp",
-        SHAPE,
-        likelihood,
-        z_dim=2,
-        hidden_dim=8,
-        hidden_layers=1,
-        activation="relu",
-        init="lecun",
-        logvar_range=(),
-        remat=False,
-    )
+    model = small.model("mlp", SHAPE, "gaussian")
     of = Trained(model, model.init(key), hparams)
     images = np.repeat(IMAGES[:1], 2000, axis=0)
     (latent,) = evaluate.draw_latents(of, images, scale="unit", batch_size=500)

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 from by_hand import params_of, stages
 
-from vae_jax import evaluate, likelihoods, losses
+from vae_jax import evaluate, losses
 from vae_jax.contracts import Latent, Model, Normal, Output
 from vae_jax.evaluate import importance
 
@@ -44,13 +45,7 @@ def linear_gaussian(shift=0.0, stretch=1.0):
         latents = encode(params, x, key, alpha)
         return Output(decode(params, (latents[0].z,), alpha), latents)
 
-    likelihood = likelihoods.build(
-        "gaussian",
-        sigma=SIGMA,
-        sigma_learnable=True,
-        include_const=True,
-        bin_width=1 / 256,
-    )
+    likelihood = small.likelihood("gaussian", sigma=SIGMA, sigma_learnable=True)
     return Model(
         image_shape=SHAPE,
         likelihood=likelihood,

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 from by_hand import params_of, stages
 
-from vae_jax import evaluate, likelihoods, losses, models
+from vae_jax import evaluate, losses
 from vae_jax.contracts import Latent, Normal, Trained
 from vae_jax.evaluate import latents as module
 
@@ -18,21 +19,7 @@ SIZES = {"scale": "unit", "batch_size": 4}
 
 
 def mlp():
-    likelihood = likelihoods.build(
-        "bce", sigma=1.0, sigma_learnable=False, include_const=True, bin_width=1 / 256
-    )
-    return models.build(
-        "mlp",
-        SHAPE,
-        likelihood,
-        z_dim=3,
-        hidden_dim=8,
-        hidden_layers=1,
-        activation="relu",
-        init="lecun",
-        logvar_range=(),
-        remat=False,
-    )
+    return small.model("mlp", SHAPE, z_dim=3)
 
 
 def test_one_group_has_no_ancestors_to_draw(hparams, key):

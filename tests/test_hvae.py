@@ -7,25 +7,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 from by_hand import compiled, params_of
 from scipy import special, stats
 
-from vae_jax import evaluate, likelihoods, losses, models, objectives
+from vae_jax import evaluate, losses, objectives
 from vae_jax.contracts import Trained
 
+pytestmark = pytest.mark.usefixtures("unoptimised")
 SHAPE = (4, 3, 1)
 SIZES = {
-    "remat": False,
     "z_dim": (2, 3),
     "hidden_dim": 7,
     "hidden_layers": 2,
     "activation": "gated",
     "init": "he",
     "logvar_range": (-2.0, 1.0),
-    "prior": "standard",
-    "prior_components": 5,
     "pseudo_mean": 0.5,
-    "pseudo_std": 0.02,
 }
 IMAGES = np.random.default_rng(0).random((6, *SHAPE)).astype(np.float32)
 X = jnp.asarray(IMAGES)
@@ -33,10 +31,7 @@ X = jnp.asarray(IMAGES)
 
 @functools.cache
 def build(shape=SHAPE, recon="bce", name="hvae", **changes):
-    likelihood = likelihoods.build(
-        recon, sigma=1.0, sigma_learnable=False, include_const=True, bin_width=1 / 256
-    )
-    return models.build(name, shape, likelihood, **(SIZES | changes))
+    return small.model(name, shape, recon, **(SIZES | changes))
 
 
 def dense(layer, h):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 from scipy import special, stats
 
 from vae_jax import likelihoods
@@ -15,13 +16,8 @@ TARGET = jnp.full((2, 3, 3, 1), 0.25)
 PIXELS = jnp.full((2, 3, 3, 1), 0.5)
 
 
-def built(name, **changes):
-    fields = {"sigma": 1.0, "sigma_learnable": False, "include_const": True}
-    return likelihoods.build(name, bin_width=1 / 256, **(fields | changes))
-
-
-gaussian = functools.partial(built, "gaussian")
-bernoulli = functools.partial(built, "bce")
+gaussian = functools.partial(small.likelihood, "gaussian")
+bernoulli = functools.partial(small.likelihood, "bce")
 
 
 def test_logits_are_those_of_probabilities_clipped_to_a_thousandth():
@@ -90,7 +86,7 @@ def test_the_mean_of_bernoulli_pixels_is_a_probability_and_of_gaussian_ones_itse
 def test_draws_are_distributed_as_the_nll_says_and_have_the_stated_mean(
     name, learnable, key, hparams
 ):
-    likelihood = built(name, sigma=0.3, sigma_learnable=learnable)
+    likelihood = small.likelihood(name, sigma=0.3, sigma_learnable=learnable)
     hparams = hparams._replace(sigma=jnp.float32(0.3))
     # Two outputs a pixel, where there are two: the second is the log of a scale, so
     # small that the tails of a logistic, which clipping moves, hold next to nothing.
@@ -126,7 +122,7 @@ def test_the_sigma_of_a_pixel_starts_at_the_given_one_and_never_is_below_its_flo
     hparams,
 ):
     hparams = hparams._replace(sigma=jnp.float32(0.5), sigma_floor=jnp.float32(0.01))
-    likelihood = built("gaussian_per_pixel")
+    likelihood = small.likelihood("gaussian_per_pixel")
 
     def sigma(raw):
         # At the mean itself the NLL of one value is log sigma + log(2 pi) / 2.
@@ -142,7 +138,7 @@ def test_the_sigma_of_a_pixel_starts_at_the_given_one_and_never_is_below_its_flo
 
 
 def test_a_discretized_logistic_keeps_its_mean_and_scale_within_bounds(hparams):
-    likelihood = built("discretized_logistic")
+    likelihood = small.likelihood("discretized_logistic")
     ends = jnp.array([-1e4, 1e4]).reshape(2, 1, 1, 1)
     pixels = jnp.concatenate([ends, ends], axis=-1)
     np.testing.assert_allclose(likelihood.mean(pixels).ravel(), [1 / 512, 511 / 512])
@@ -159,4 +155,4 @@ def test_a_discretized_logistic_keeps_its_mean_and_scale_within_bounds(hparams):
 def test_an_unknown_likelihood_lists_the_known_ones():
     known = "must be one of bce, .*, discretized_logistic, got 'mse'"
     with pytest.raises(ValueError, match=known):
-        built("mse")
+        small.likelihood("mse")

@@ -7,32 +7,15 @@ import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 
-from vae_jax import likelihoods, losses, models, objectives
+from vae_jax import losses, objectives
 
 SHAPE = (4, 3, 1)
 
 
 def setup(key, recon="gaussian", **likelihood):
-    fields = {
-        "sigma": 1.0,
-        "sigma_learnable": False,
-        "include_const": True,
-        "bin_width": 1 / 256,
-    }
-    likelihood = likelihoods.build(recon, **(fields | likelihood))
-    model = models.build(
-        "mlp",
-        SHAPE,
-        likelihood,
-        z_dim=2,
-        hidden_dim=8,
-        hidden_layers=1,
-        activation="relu",
-        init="lecun",
-        logvar_range=(),
-        remat=False,
-    )
+    model = small.model("mlp", SHAPE, recon, **likelihood)
     x = jax.random.uniform(jax.random.fold_in(key, 1), (5, *SHAPE))
     return model, jax.jit(model.init)(key), x
 

@@ -8,37 +8,27 @@ import jax.numpy as jnp
 import linear
 import numpy as np
 import pytest
+import small
+from by_hand import compiled, params_of
 
-from vae_jax import likelihoods, losses, models, objectives, sampling
+from vae_jax import losses, objectives, sampling
 
+pytestmark = pytest.mark.usefixtures("unoptimised")
 KEYS = 4000
 X = jnp.float32([[1.0, -0.5, 2.0], [0.3, 1.5, -1.0]]).reshape(2, *linear.SHAPE)
-SIZES = {
-    "z_dim": 2,
-    "hidden_dim": 8,
-    "hidden_layers": 1,
-    "activation": "relu",
-    "init": "lecun",
-    "remat": False,
-    "logvar_range": (),
-    "channels": (4, 6),
-    "start_res": 4,
-    "final_res": 8,
-    "base_ch": 4,
-    "min_ch": 2,
-    "residual": False,
-    "group_norm": False,
-    "detach_residual": False,
-    "independent_stages": False,
-    "stage_loss_scale": "none",
-}
+
+
+elbo = functools.cache(
+    lambda *kl: compiled(objectives.elbo(*kl), static_argnums=0),
+)
+weighted = functools.cache(
+    lambda *args: compiled(objectives.weighted(*args), static_argnums=0),
+)
 
 
 def value(name, num, params, key, hparams, **fields):
     """Loss and terms of the linear model."""
-    objective = objectives.weighted(name, num, "mc", 1)
-    run = jax.jit(objective, static_argnums=0)
-    return run(linear.build(**fields), params, X, key, hparams)
+    return weighted(name, num, "mc", 1)(linear.build(**fields), params, X, key, hparams)
 
 
 @functools.cache
@@ -56,7 +46,7 @@ def gradients(name, num, beta=1.0, exact=False):
         return jax.grad(loss)(params)
 
     keys = jax.random.split(jax.random.key(1), KEYS)
-    found = jax.jit(jax.vmap(gradient))(keys)
+    found = compiled(jax.vmap(gradient))(keys)
     found = {**found["net"], **found["likelihood"]}
     return {
         of: np.asarray(grad, np.float64).reshape(KEYS, -1) for of, grad in found.items()
@@ -87,16 +77,13 @@ def generative(found):
 )
 def test_one_draw_makes_the_bound_the_elbo(model, name, hparams):
     shape = (8, 8, 1)
-    options = {"sigma": 1.0, "sigma_learnable": False, "include_const": True}
-    likelihood = likelihoods.build("bce", **options, bin_width=1 / 256)
-    stage = models.num_stages(model, shape, **SIZES) - 1
-    model = models.build(model, shape, likelihood, stage, **SIZES)
+    model = small.model(model, shape, stage_loss_scale="none")
     x = jax.random.uniform(jax.random.key(1), (3, *shape))
-    params = model.init(jax.random.key(2))
+    params = params_of(model)
     keys = jax.random.split(jax.random.key(3), 3)
     given = (model, params, x, keys, hparams)
-    loss, terms = jax.jit(objectives.elbo("mc", 1), static_argnums=0)(*given)
-    one = jax.jit(objectives.weighted(name, 1, "mc", 1), static_argnums=0)(*given)
+    loss, terms = elbo("mc", 1)(*given)
+    one = weighted(name, 1, "mc", 1)(*given)
     # float32, and sums in another order
     np.testing.assert_allclose(one[0], loss, rtol=1e-5)
     np.testing.assert_allclose(one[1].pop("iw_bound"), terms["elbo"], rtol=1e-5)
@@ -111,8 +98,8 @@ def test_the_reported_elbo_is_that_of_the_elbo_under_the_same_key(
     key, name, kl, hparams
 ):
     model, params = linear.build(), linear.params_like(key)
-    plain = objectives.elbo(*kl)(model, params, X, key, hparams)[1]
-    found = objectives.weighted(name, 7, *kl)(model, params, X, key, hparams)[1]
+    plain = elbo(*kl)(model, params, X, key, hparams)[1]
+    found = weighted(name, 7, *kl)(model, params, X, key, hparams)[1]
     assert found.keys() == {*plain, "iw_bound"}
     for of in plain:
         np.testing.assert_allclose(found[of], plain[of], rtol=1e-5)  # float32
@@ -257,13 +244,13 @@ def test_beta_and_constants_move_the_loss_and_nothing_that_is_reported(
 def test_an_image_alone_has_the_same_loss_and_terms(key, name, hparams):
     params, keys = linear.params_like(key), jax.random.split(key, 2)
     model, objective = linear.build(), objectives.weighted(name, 3, "mc", 2)
-    loss, terms = objective(model, params, X, keys, hparams)
+    loss, terms = weighted(name, 3, "mc", 2)(model, params, X, keys, hparams)
 
     def of_one(x, key):
         loss, terms = objective(model, params, x[None], key, hparams)
         return jax.tree.map(lambda values: values[0], (loss, terms))
 
-    alone = jax.jit(jax.vmap(of_one))(X, keys)
+    alone = compiled(jax.vmap(of_one))(X, keys)
     np.testing.assert_allclose(alone[0], loss, rtol=1e-5)
     for of in terms:
         np.testing.assert_allclose(alone[1][of], terms[of], rtol=1e-5, atol=1e-6)
@@ -285,7 +272,7 @@ def test_a_name_builds_the_objective_of_that_name(key, name, hparams):
     plain = objectives.elbo("mc", 1)
     if name != "elbo":
         plain = objectives.weighted(name, 3, "mc", 1)
-    gradient = lambda of: jax.grad(  # noqa: E731
-        lambda p: of(model, p, X, key, hparams)[0].sum()
+    gradient = lambda of: compiled(  # noqa: E731
+        jax.grad(lambda p: of(model, p, X, key, hparams)[0].sum())
     )(params)
     jax.tree.map(np.testing.assert_array_equal, gradient(built), gradient(plain))

@@ -3,9 +3,10 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 from PIL import Image
 
-from vae_jax import evaluate, likelihoods, models, plots
+from vae_jax import evaluate, plots
 from vae_jax.contracts import Trained
 from vae_jax.plots import drawing, growing
 
@@ -13,21 +14,7 @@ ROWS = [{"epoch": 1, "split": "train", "elbo": -3.0, "recon": 2.0, "kl": 1.0}]
 
 
 def setup(key, z_dim, shape=(8, 8, 1)):
-    likelihood = likelihoods.build(
-        "bce", sigma=1.0, sigma_learnable=False, include_const=True, bin_width=1 / 256
-    )
-    model = models.build(
-        "mlp",
-        shape,
-        likelihood,
-        z_dim=z_dim,
-        hidden_dim=8,
-        hidden_layers=1,
-        activation="relu",
-        init="lecun",
-        logvar_range=(),
-        remat=False,
-    )
+    model = small.model("mlp", shape, z_dim=z_dim)
     x = jnp.asarray(np.random.default_rng(0).uniform(size=(50, *shape)), jnp.float32)
     return model, model.init(key), x
 

@@ -7,23 +7,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 from by_hand import compiled, params_of
 from scipy import special, stats
 
-from vae_jax import evaluate, likelihoods, losses, models, objectives
+from vae_jax import evaluate, losses, models, objectives
 from vae_jax.contracts import Mixture, Trained
 
+pytestmark = pytest.mark.usefixtures("unoptimised")
 SHAPE = (4, 3, 1)
 SIZES = {
-    "remat": False,
-    "z_dim": 2,
-    "hidden_dim": 8,
-    "hidden_layers": 1,
     "channels": (4,),
     "activation": "gated",
     "init": "he",
     "logvar_range": (-6.0, 2.0),
-    "prior_components": 5,
     "pseudo_mean": 0.5,
     "pseudo_std": 0.02,
 }
@@ -38,11 +35,7 @@ NAMES = [
 
 @functools.cache
 def build(prior, name="mlp", **changes):
-    likelihood = likelihoods.build(
-        "bce", sigma=1.0, sigma_learnable=False, include_const=True, bin_width=1 / 256
-    )
-    sizes = SIZES | {"prior": prior} | changes
-    return models.build(name, SHAPE, likelihood, **sizes)
+    return small.model(name, SHAPE, prior=prior, **(SIZES | changes))
 
 
 def top_of(model, params, x=IMAGES[:2], key=None):

@@ -3,8 +3,9 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 
-from vae_jax import evaluate, likelihoods, models, report
+from vae_jax import evaluate, report
 
 TERMS = {
     "elbo": np.array([-4.0, -2.0]),
@@ -16,25 +17,7 @@ BINARY = np.tile(np.uint8([0, 255]), 16).reshape(2, 4, 4, 1)
 
 
 def model(recon="bce", **changes):
-    fields = {
-        "sigma": 0.5,
-        "sigma_learnable": False,
-        "include_const": True,
-        "bin_width": 1 / 256,
-    }
-    likelihood = likelihoods.build(recon, **(fields | changes))
-    return models.build(
-        "mlp",
-        (4, 4, 1),
-        likelihood,
-        z_dim=2,
-        hidden_dim=8,
-        hidden_layers=1,
-        activation="relu",
-        init="lecun",
-        logvar_range=(),
-        remat=False,
-    )
+    return small.model("mlp", (4, 4, 1), recon, **({"sigma": 0.5} | changes))
 
 
 def evaluation(model, images):
