@@ -51,9 +51,11 @@ def get_config() -> ConfigDict:
             pseudo_std=0.01,  # 0 or more
             hidden_dim=400,  # 1 or more: width of the dense hidden layers
             hidden_layers=2,  # 0 or more, on either side; conv_hvae: of p(z1|z2)
-            # not (res)provae: relu | tanh | gated, dense layers times a sigmoid
+            # not (res)provae: relu | tanh | gated: times a sigmoid, dense layers and
+            # those of conv_hvae
             activation="relu",
-            # not (res)provae, of dense layers: lecun | he, both normal | glorot
+            # lecun | he, both normal | glorot, uniform; of all layers of mlp, hvae and
+            # conv_hvae, of the dense ones of cnn
             init="lecun",
             # zero | mean: the decoder begins with the mean training image; mlp and hvae
             # with loss.recon=bce only
@@ -112,7 +114,9 @@ def get_config() -> ConfigDict:
             lr=(1e-3,),  # *; above 0
             # constant | cosine, to 0 at the end of the run | steps
             schedule="constant",
-            decay_epochs=(),  # steps: epochs, 1 or more, after which lr is multiplied
+            # steps: epochs, 1 or more, after which lr is multiplied; later ones than
+            # there are have no effect
+            decay_epochs=(),
             decay=0.1,  # steps: by this, above 0
             warmup_steps=0,  # 0 or more: linear rise of the learning rate
             eps=1e-8,  # above 0; Adam's, next to the root of its second moment

@@ -17,7 +17,7 @@ def get_config(path: str) -> ConfigDict:
     config = base.get_config()
     try:
         stored = json.loads(pathlib.Path(path).read_text())
-        for field, value in settings.flatten(stored):
+        for field, value in settings.flat_of_run(stored).items():
             settings.check_field(field)
             value = tuple(value) if isinstance(value, list) else value
             config.update_from_flattened_dict({field: value})

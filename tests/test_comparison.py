@@ -236,10 +236,10 @@ def test_values_of_images_are_read(folders, tmp_path):
     shift = np.linspace(0.0, 1.0, 297)
     mean = with_samples()["numbers"]["elbo"]["value"]
     for name, move in (("a", 0 * shift), ("b", shift - shift.mean())):
-        per_image.write(tmp_path / name / per_image.name(), {"elbo": mean + move})
+        per_image.write(tmp_path / name / per_image.file_name(), {"elbo": mean + move})
     comparing.compare(folders, str(tmp_path / "out"))
     assert "Difference from a, image" in (tmp_path / "out/comparison.md").read_text()
-    (tmp_path / "b" / per_image.name()).write_text("image,elbo\n0,x\n")
+    (tmp_path / "b" / per_image.file_name()).write_text("image,elbo\n0,x\n")
     with pytest.raises(Refused, match=r"b/eval_images.csv: must be what --mode=eval "):
         comparing.compare(folders, str(tmp_path / "out"))
 

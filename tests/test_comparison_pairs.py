@@ -18,7 +18,7 @@ GAIN = RNG.normal(0.5, 0.2, NUM)
 
 def of(name, values, **columns):
     found = changed(evaluation(), "numbers.elbo.value", float(values.mean()))
-    return run(name, found, images={"elbo": values, **columns})
+    return run(name, found, images={"elbo": np.ma.array(values), **columns})
 
 
 def pairs(*runs):
@@ -45,10 +45,10 @@ def test_bits_per_dim_go_down_where_nats_go_up():
 
 
 def test_only_images_that_both_have_a_value_of_count():
-    some, more = EASY.copy(), EASY + GAIN
-    some[:100], more[50:120] = np.nan, np.nan
-    found = changed(evaluation(), "numbers.iw_bound.value", float(np.nanmean(some)))
-    other = changed(evaluation(), "numbers.iw_bound.value", float(np.nanmean(more)))
+    some, more = np.ma.array(EASY), np.ma.array(EASY + GAIN)
+    some[:100], more[50:120] = np.ma.masked, np.ma.masked
+    found = changed(evaluation(), "numbers.iw_bound.value", float(some.mean()))
+    other = changed(evaluation(), "numbers.iw_bound.value", float(more.mean()))
     runs = (
         run("a", found, images={"iw_bound": some}),
         run("b", other, images={"iw_bound": more}),
@@ -64,6 +64,35 @@ def test_runs_without_values_of_images_have_no_differences():
     assert found.cells[:2] == (None, None)
     assert found.cells[2]["value"] == pytest.approx(GAIN.mean())
     assert pairs(run("a"), of("b", EASY)) == {}
+
+
+def test_an_image_on_which_a_run_fails_is_not_left_out():
+    failed = EASY + GAIN
+    failed[5] = np.nan
+    found = changed(evaluation(), "numbers.elbo.value", None)
+    runs = [of("a", EASY), run("b", found, images={"elbo": np.ma.array(failed)})]
+    text = comparison.as_markdown(comparison.compare(runs))
+    assert re.search(r"\| elbo \(nats per image\) +\| not finite \| 297 \|", text)
+    with pytest.raises(ValueError, match=r"mean of eval.json in elbo, -24.*, got nan;"):
+        run("b", images={"elbo": np.ma.array(failed)})
+
+
+def test_a_run_without_a_number_takes_it_from_no_other():
+    columns = {"iw_bound": np.ma.array(EASY)}
+    found = changed(evaluation(), "numbers.iw_bound.value", float(EASY.mean()))
+    bits = {"value": 0.5, "n": NUM, "unit": "bits per value"}
+    found = changed(found, "numbers.iw_bits_per_dim", bits)
+    full = [run(name, found, images=columns) for name in ("a", "c")]
+    without = of("b", EASY)
+    cells = pairs(full[0], without, full[1])["iw_bits_per_dim"].cells
+    assert cells[1] is None
+    assert cells[2]["value"] == 0
+    assert str(cells[2]["value"]) == "0.0"  # and not -0.0
+
+
+def test_runs_of_which_there_are_no_values_are_named():
+    text = comparison.as_markdown(comparison.compare([of("a", EASY), run("b")]))
+    assert "No differences image by image of b, which an older version has" in text
 
 
 def test_the_table_has_a_row_for_each_number_and_a_column_for_each_other_run():
@@ -86,6 +115,6 @@ def test_the_table_has_a_row_for_each_number_and_a_column_for_each_other_run():
 def test_values_of_other_images_than_the_evaluation_s_are_refused():
     start = r"^/runs/a/eval_images.csv: must have "
     with pytest.raises(ValueError, match=start + "a line for each of 297 test images"):
-        run("a", images={"elbo": EASY[:-1]})
+        run("a", images={"elbo": np.ma.array(EASY[:-1])})
     with pytest.raises(ValueError, match=start + "the mean of eval.json in elbo, -24."):
-        run("a", images={"elbo": EASY + 1.0})
+        run("a", images={"elbo": np.ma.array(EASY + 1.0)})

@@ -54,6 +54,23 @@ def test_a_saved_config_that_makes_no_sense_is_named(tmp_path, content, reason):
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(("gated", "now"), [(True, "gated"), (False, "relu")])
+def test_a_saved_config_may_have_a_field_that_has_another_name_now(
+    gated, now, tmp_path
+):
+    content = json.loads(base.get_config().to_json())
+    del content["model"]["activation"]
+    content["model"]["gated"] = gated
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(content))
+    config = saved.get_config(str(path))
+    assert config.model.activation == now
+    assert settings.differences(content, json.loads(config.to_json())) == []
+    config.model.activation = "tanh"
+    found = settings.differences(content, json.loads(config.to_json()))
+    assert found == [("model.activation", now, "tanh")]
+
+
 def test_a_saved_config_from_before_a_field_existed_takes_its_default(tmp_path):
     content = json.loads(base.get_config().to_json())
     del content["loss"]["kl_samples"]

@@ -82,6 +82,14 @@ def value_and_gradients(function, x, k, stride):
     return y, *pullback(jax.random.normal(jax.random.key(7), y.shape))
 
 
+def test_an_odd_number_of_rows_is_one_half():
+    x, k = arrays(batch=1)  # 7 x 5 positions
+    found = value_and_gradients(conv, x, k, 1)
+    expected = value_and_gradients(conv_module._conv_lax, x, k, 1)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)  # sums of 48 to 560
+
+
 def numpy_conv(x, k, stride):
     """Cross-correlation by its definition, one output pixel at a time."""
     (b, h, w, _), (kh, kw, _, o) = x.shape, k.shape

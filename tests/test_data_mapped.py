@@ -137,3 +137,10 @@ def test_the_digest_is_that_of_the_array_and_is_taken_once(files, monkeypatch):
 def test_no_images_have_a_digest_too(files):
     empty = data.Split(files.only(slice(0, 0)), None)
     assert data.digest(empty) == data.digest(data.Split(IMAGES[:0], None))
+
+
+def test_the_mean_is_that_of_all_images(files, monkeypatch):
+    monkeypatch.setattr(mapped, "BLOCK_BYTES", 40)  # of six bytes each
+    for images in (IMAGES, files, IMAGES.astype(np.float32) / 255):
+        expected = np.asarray(images[:], np.float64).mean(axis=0)
+        np.testing.assert_allclose(data.mean(images), expected, rtol=1e-12)

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 
 from vae_jax import groups
+from vae_jax.adam import adam
 
 TX = optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(0.1))
 
@@ -52,6 +53,16 @@ def test_groups_of_later_stages_do_not_move_not_even_by_weight_decay():
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(later))
     assert_trees_equal(after["stage_2"], before["stage_2"])
     assert all((leaf != 0).all() for leaf in jax.tree.leaves(updates["net"]["stage_1"]))
+
+
+def test_every_group_hears_that_a_step_shall_leave_no_trace():
+    params = tree(0)
+    tx = groups.by_stage(adam(1e-8), 1, 3)
+    _, before = tx.update(tree(1), tx.init(params), params, ok=jnp.bool_(True))
+    bad = jax.tree.map(lambda g: g * jnp.nan, tree(2))
+    direction, after = tx.update(bad, before, params, ok=jnp.bool_(False))
+    assert_trees_equal(after, before)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(direction))
 
 
 def test_the_structure_is_the_same_at_every_stage():

@@ -12,31 +12,36 @@ def test_what_is_written_is_read_exactly(tmp_path):
     values = np.random.default_rng(0).normal(size=(2, 50)).astype(np.float32)
     values *= np.float32(10.0) ** np.arange(-25, 25, dtype=np.float32)[None]
     values[1, 7], values[1, 8] = np.nan, np.inf
-    path = tmp_path / per_image.name()
-    per_image.write(path, {"elbo": values[0], "kl": values[1]})
+    path = tmp_path / per_image.file_name()
+    some = per_image.of_some(values[0, 3:], np.arange(3, 50), 50)
+    columns = {"elbo": values[0], "kl": values[1], "iw_bound": some}
+    per_image.write(path, columns)
     found = per_image.read(path)
-    assert list(found) == ["elbo", "kl"]
-    values[1, 8] = np.nan
-    for column, expected in zip(found.values(), values, strict=True):
-        np.testing.assert_array_equal(column.astype(np.float32), expected)
+    assert list(found) == list(columns)
+    for name, expected in columns.items():
+        column = found[name].astype(np.float32)
+        np.testing.assert_array_equal(
+            np.ma.getmaskarray(column).sum(), 3 * (expected is some)
+        )
+        np.testing.assert_array_equal(column.compressed(), np.ma.compressed(expected))
 
 
 def test_a_line_has_the_number_of_its_image(tmp_path):
-    columns = {"elbo": np.float32([-1.5, np.nan]), "kl": np.float32([3, 0.1])}
-    per_image.write(tmp_path / "x.csv", columns)
+    some = per_image.of_some(np.float32([-1.5]), np.array([0]), 2)
+    per_image.write(tmp_path / "x.csv", {"elbo": some, "kl": np.float32([np.nan, 0.1])})
     assert (tmp_path / "x.csv").read_text() == (
-        "image,elbo,kl\n0,-1.5,3\n1,,0.100000001\n"
+        "image,elbo,kl\n0,-1.5,nan\n1,,0.100000001\n"
     )
 
 
 def test_the_file_is_named_after_the_stage():
-    assert per_image.name() == "eval_images.csv"
-    assert per_image.name("_stage2") == "eval_images_stage2.csv"
+    assert per_image.file_name() == "eval_images.csv"
+    assert per_image.file_name("_stage2") == "eval_images_stage2.csv"
 
 
 def test_images_that_were_left_out_have_no_value():
     column = per_image.of_some(np.float32([1, 2]), np.array([0, 3]), 5)
-    np.testing.assert_array_equal(column, [1, np.nan, np.nan, 2, np.nan])
+    np.testing.assert_array_equal(column.filled(-1), [1, -1, -1, 2, -1])
 
 
 @pytest.mark.parametrize(
@@ -68,7 +73,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 
 
 def test_one_that_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
-    path = tmp_path / per_image.name()
+    path = tmp_path / per_image.file_name()
     path.write_text("before")
     monkeypatch.setattr(files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError))
     with pytest.raises(files.NotWritten, match=r"eval_images\.csv: cannot be written"):

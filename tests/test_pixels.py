@@ -25,15 +25,6 @@ def test_floats_pass_unchanged():
     assert pixels.to_float(x, "unit") is x
 
 
-@pytest.mark.parametrize("scale", pixels.SCALES)
-def test_the_mean_image_is_that_of_the_images_as_floats(scale):
-    images = np.random.default_rng(0).integers(0, 256, (50, 4, 3, 2)).astype(np.uint8)
-    for of in (images, images.astype(np.float32) / 300):
-        expected = np.asarray(pixels.to_float(jnp.asarray(of), scale)).mean(axis=0)
-        found = pixels.mean_image(of, scale)
-        np.testing.assert_allclose(found, expected, rtol=1e-5)  # float32
-
-
 def test_binarized_pixels_are_white_as_often_as_they_are_grey(key):
     grey = jnp.full((1, 200, 200, 1), 0.3)
     drawn = pixels.binarize(key, grey)

@@ -77,11 +77,14 @@ def test_the_kl_of_every_latent_is_a_mean_over_images():
 
 def test_the_kl_of_a_latent_says_how_it_was_got():
     of = evaluate.Posteriors(np.zeros((2, 2)), np.zeros((2, 2)))
-    exact = "in closed form, mean over 16 draws"
-    estimated = "estimated from draws, to the marginals of a mixture: not additive"
-    for to_mixture, first in ((False, exact), (True, estimated)):
-        found = report.kl_per_dimension((of, of), to_mixture)
-        assert found["how"] == [first, exact]
+    later = "in closed form, mean over 16 draws of coarser groups"
+    assert report.kl_per_dimension((of, of), False)["how"] == ["in closed form", later]
+    for groups, draws in (((of,), 1), ((of, of), 16)):
+        first, *others = report.kl_per_dimension(groups, True)["how"]
+        assert first.startswith(
+            f"estimated, draws for each image: {draws}; to the marg"
+        )
+        assert others == [later] * (len(groups) - 1)
 
 
 def test_the_table_shows_every_number_and_the_kind_of_bound(hparams):

@@ -162,7 +162,7 @@ def test_the_weighted_bound_is_of_as_many_images_as_asked(opened):
     mean = expected.mean(dtype=np.float64)
     assert numbers["iw_bound"]["value"] == pytest.approx(mean)
     images = at.job.dataset.test.images
-    known = np.flatnonzero(np.isfinite(column))
+    known = np.flatnonzero(~np.ma.getmaskarray(column))
     np.testing.assert_array_equal(images[known], some)
     np.testing.assert_array_equal(column[known], expected)
     assert len(column) == len(images)

@@ -187,9 +187,9 @@ def test_every_objective_trains_in_the_same_loop(name, hparams):
 
 def test_clipping_bounds_the_global_norm_of_what_the_optimiser_sees(hparams):
     setup = Setup()
-    spy = optax.GradientTransformation(
+    spy = optax.GradientTransformationExtraArgs(
         lambda params: jnp.float32(0.0),
-        lambda grads, state, params: (grads, optax.tree.norm(grads)),
+        lambda grads, state, params, ok: (grads, optax.tree.norm(grads)),
     )
     step = compiled(train.make_step(setup.attempt, spy, first_step=0))
     state, seen = setup.begin()._replace(opt_state=jnp.float32(0.0)), []
@@ -202,6 +202,13 @@ def test_clipping_bounds_the_global_norm_of_what_the_optimiser_sees(hparams):
     np.testing.assert_allclose(at_one, 1.0, rtol=1e-5)  # float32
     assert at_a_million == unclipped
     np.testing.assert_allclose(after.sums["grad_norm"], unclipped, rtol=1e-6)
+
+
+def test_an_optimiser_that_cannot_leave_a_step_out_is_refused():
+    with pytest.raises(
+        TypeError, match=r"^tx: must take ok, as vae_jax.adam does, got"
+    ):
+        train.make_step(Setup().attempt, optax.scale_by_adam(), first_step=0)
 
 
 def test_mean_reduction_divides_the_loss_by_the_number_of_values(hparams):

@@ -20,7 +20,7 @@ def adam(eps: float) -> optax.GradientTransformationExtraArgs:
     """Adam up to the direction of its step: what is to be subtracted, times a rate.
 
     Its update takes one more argument, ``ok``. Where that is false the state stays as
-    it is to the last bit, whatever the gradient, NaN included; the direction is finite.
+    it is, whatever the gradient, NaN included, and the direction is finite.
 
     Args:
         eps: what is added to the root of the mean square.

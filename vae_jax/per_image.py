@@ -6,7 +6,6 @@ than the difference of their means, as most of the spread is that of the images.
 
 import csv
 import io
-import math
 import pathlib
 
 import numpy as np
@@ -14,10 +13,11 @@ from jaxtyping import Float, Int
 
 from vae_jax import files
 
-Columns = dict[str, Float[np.ndarray, " N"]]  # name to a value for each test image
+# Name to a value for each test image, masked where it was not measured.
+Columns = dict[str, Float[np.ndarray, " N"]]
 
 
-def name(suffix: str = "") -> str:
+def file_name(suffix: str = "") -> str:
     """Of the file that belongs to ``eval{suffix}.json``."""
     return f"eval_images{suffix}.csv"
 
@@ -25,8 +25,8 @@ def name(suffix: str = "") -> str:
 def of_some(
     values: Float[np.ndarray, " M"], rows: Int[np.ndarray, " M"], num: int
 ) -> Float[np.ndarray, " N"]:
-    """A column for all of ``num`` images, NaN for those that are not in ``rows``."""
-    column = np.full(num, np.nan, np.float32)
+    """A column for all of ``num`` images, masked but for those in ``rows``."""
+    column = np.ma.masked_all(num, np.float32)
     column[rows] = values
     return column
 
@@ -34,7 +34,7 @@ def of_some(
 def write(path: pathlib.Path, columns: Columns) -> None:
     """One line for each test image, in the order of the data set.
 
-    Values are exact in float32. Those that are not finite are empty.
+    Values are exact in float32. Those that were not measured are empty.
 
     Raises:
         NotWritten: if that is not possible.
@@ -43,13 +43,13 @@ def write(path: pathlib.Path, columns: Columns) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", *columns])
     for image, values in enumerate(zip(*columns.values(), strict=True)):
-        cells = (f"{v:.9g}" if math.isfinite(v) else "" for v in values)
+        cells = ("" if v is np.ma.masked else f"{v:.9g}" for v in values)
         writer.writerow([image, *cells])
     files.write_text(path, text.getvalue())
 
 
 def read(path: pathlib.Path) -> Columns:
-    """The columns, NaN where a line has no value.
+    """The columns, masked where a line has no value.
 
     Raises:
         ValueError: if the file is not what ``write`` leaves.
@@ -62,10 +62,11 @@ def read(path: pathlib.Path) -> Columns:
         for number, line in enumerate(lines):
             if len(line) != len(head) or line[0] != str(number):
                 raise ValueError(f"{line!r:.80} in line {number + 2}")
-        values = [[float(cell or "nan") for cell in line[1:]] for line in lines]
+        values = [[float(cell or 0) for cell in line[1:]] for line in lines]
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{path}: must be what --mode=eval writes, got {error}") from (
             error
         )
-    table = np.array(values, np.float64).reshape(len(lines), len(head) - 1)
+    missing = [[not cell for cell in line[1:]] for line in lines]
+    table = np.ma.array(values, float, mask=missing).reshape(len(lines), len(head) - 1)
     return dict(zip(head[1:], table.T, strict=True))

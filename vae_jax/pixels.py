@@ -19,18 +19,13 @@ def to_float(
     """
     if images.dtype != jnp.uint8:
         return images
-    return _scaled(images.astype(jnp.float32), scale)
+    return scaled(images.astype(jnp.float32), scale)
 
 
-def mean_image(
-    images: UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N H W C"], scale: str
-) -> Float[np.ndarray, "H W C"]:
-    """The mean of what ``to_float`` makes of the images, on the host, in float64."""
-    mean = images.mean(axis=0, dtype=np.float64)
-    return _scaled(mean, scale) if images.dtype == np.uint8 else mean
-
-
-def _scaled(levels, scale: str):
+def scaled(
+    levels: Float[Array, "..."] | Float[np.ndarray, "..."], scale: str
+) -> Float[Array, "..."] | Float[np.ndarray, "..."]:
+    """Grey levels, or means of them, from 0 to 255, as numbers in [0, 1]."""
     return levels / 255.0 if scale == "unit" else (levels + 0.5) / 256.0
 
 

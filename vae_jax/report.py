@@ -109,11 +109,14 @@ def kl_per_dimension(
     ``to_mixture``: whether the prior of the first group is a mixture.
     """
     values = [of.kl.mean(axis=0, dtype=np.float64).tolist() for of in groups]
-    how = ["in closed form"] * len(groups)
-    if len(groups) > 1:
-        how = [f"{exact}, mean over {evaluate.ANCESTORS} draws" for exact in how]
+    exact, draws = "in closed form", evaluate.ANCESTORS if len(groups) > 1 else 1
+    later = f"{exact}, mean over {draws} draws of coarser groups"
+    how = [exact] + [later] * (len(groups) - 1)
     if to_mixture:
-        how[0] = "estimated from draws, to the marginals of a mixture: not additive"
+        how[0] = (
+            f"estimated, draws for each image: {draws}; to the marginals of a mixture, "
+            "so the sum is not the KL"
+        )
     return {"groups": values, "n": len(groups[0].kl), "unit": "nats", "how": how}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from vae_jax import (
@@ -135,7 +136,9 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         for stage in range(num_stages)
     ]
     if config.model.output_bias == "mean":
-        mean = pixels.mean_image(dataset.train.images, config.data.scale)
+        mean = data.mean(dataset.train.images)
+        if dataset.train.images.dtype == np.uint8:
+            mean = pixels.scaled(mean, config.data.scale)
         stages = [models.biased(model, likelihoods.logits(mean)) for model in stages]
     objective = build_objective(config, stages[-1], len(dataset.train.images))
     phases = tuple(

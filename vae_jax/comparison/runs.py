@@ -61,7 +61,7 @@ def run_of(
     for name, content in {"config": config, "data": digests}.items():
         if not isinstance(content, dict):
             raise ValueError(f"{folder / name}.json: must be a JSON object")
-    run = Run(folder, evaluation, dict(settings.flatten(config)), digests, images)
+    run = Run(folder, evaluation, settings.flat_of_run(config), digests, images)
     if not isinstance(run.config.get("model.name"), str):
         raise ValueError(
             f"{folder / 'config.json'}: must be the config of a run, got no model.name"
@@ -121,21 +121,23 @@ def _check_images(run: Run) -> None:
         ValueError: if they are others.
     """
     numbers, num = run.evaluation["numbers"], run.evaluation["data"]["test"]
-    path = run.folder / per_image.name()
+    path = run.folder / per_image.file_name()
     for name, values in run.images.items():
         if len(values) != num:
             raise ValueError(
                 f"{path}: must have a line for each of {num} test images, got "
                 f"{len(values)}"
             )
-        known, mean = values[np.isfinite(values)], numbers.get(name, {}).get("value")
-        if mean is None or not len(known):
+        if name not in numbers or not values.count():
             continue
+        recorded = numbers[name]["value"]  # None: not finite
+        mean, wanted = values.mean(), math.nan if recorded is None else recorded
         # Both are of the same float32 values.
-        if not math.isclose(known.mean(), mean, rel_tol=1e-5, abs_tol=1e-5):
+        alike = math.isclose(mean, wanted, rel_tol=1e-5, abs_tol=1e-5)
+        if not alike and np.isfinite([mean, wanted]).any():
             raise ValueError(
-                f"{path}: must have the mean of eval.json in {name}, {mean:.6g}, got "
-                f"{known.mean():.6g}; evaluate the run again"
+                f"{path}: must have the mean of eval.json in {name}, {wanted:.6g}, got "
+                f"{mean:.6g}; evaluate the run again"
             )
 
 

@@ -14,7 +14,7 @@ ABOUT = ("run", "model", "parameters", "epochs", "checkpoint")
 class Column(NamedTuple):
     """One number of all runs."""
 
-    section: str  # of eval.json's samples; "": of the bound; or "difference"
+    section: str  # of eval.json's samples; "": of the bound; or "difference from ..."
     name: str
     unit: str  # "" where runs have different ones
     cells: tuple[Number | None, ...]  # None: the run does not have it
@@ -48,7 +48,12 @@ def compare(runs: Sequence[Run]) -> Comparison:
     notes = tuple(_notes(runs, names, columns))
     fields, partial = _fields(runs)
     pairs = tuple(
-        Column("difference", name, next(filter(None, cells))["unit"], tuple(cells))
+        Column(
+            f"difference from {names[0]}",
+            name,
+            next(filter(None, cells))["unit"],
+            tuple(cells),
+        )
         for name, cells in differences(runs)
     )
     return Comparison(about, columns, pairs, notes, fields, tuple(partial))
@@ -91,6 +96,12 @@ def _notes(
         if column.name == "active_units" and len({c.get("n") for _, c in known}) > 1:
             listing = "; ".join(f"{c.get('n')} in {name}" for name, c in known)
             yield f"active_units: of different numbers of images, {listing}."
+    without = [n for n, run in zip(names, runs, strict=True) if not run.images]
+    if without:
+        yield (
+            f"No differences image by image of {', '.join(without)}, which an older "
+            "version has evaluated: evaluate again."
+        )
     protocols = [run.evaluation.get("samples", {}).get("protocol") for run in runs]
     protocol = next(filter(None, protocols), None)
     if protocol:

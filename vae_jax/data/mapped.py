@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 
 BLOCK_BYTES = 2**24  # that are looked at in one go, of what need not be held as a whole
 
@@ -99,6 +99,12 @@ def blocks(images: Images) -> Iterator[np.ndarray]:
     size = max(1, BLOCK_BYTES * len(images) // max(1, images.nbytes))
     for start in range(0, len(images), size):
         yield images[start : start + size]
+
+
+def mean(images: Images) -> Float[np.ndarray, "H W C"]:
+    """Of the images as they are stored, in float64."""
+    sums = (block.sum(axis=0, dtype=np.float64) for block in blocks(images))
+    return sum(sums) / len(images)
 
 
 def _inverse(order: Int[np.ndarray, " M"]) -> Int[np.ndarray, " M"]:

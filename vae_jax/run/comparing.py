@@ -34,7 +34,7 @@ def _read(workdir: str) -> comparison.Run:
             f"--workdirs: must name evaluated runs, but there is no {found}; to make "
             f"it: python main.py --mode=eval --workdir={shlex.quote(workdir)}"
         )
-    data, images = folder / experiment.DATA, folder / per_image.name()
+    data, images = folder / experiment.DATA, folder / per_image.file_name()
     return comparison.run_of(
         folder,
         files.read_json(found),

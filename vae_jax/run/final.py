@@ -83,7 +83,7 @@ def finish(
         html.write(folder, suffix, json.loads(files.as_json(found)))
     except ValueError as error:  # by a damaged file that is not worth the evaluation
         LOGGER.warning("no report%s.html: %s", suffix, error)
-    per_image.write(folder / per_image.name(suffix), per)
+    per_image.write(folder / per_image.file_name(suffix), per)
     # Last, as it is what tells that all of this is done.
     files.write_json(folder / f"eval{suffix}.json", found)
     LOGGER.info("run directory: %s", folder)

@@ -12,7 +12,15 @@ from ml_collections import ConfigDict
 
 from vae_jax.settings.fields import MAY_CHANGE, RULES
 
-__all__ = ["MAY_CHANGE", "RULES", "check", "check_field", "differences", "flatten"]
+__all__ = [
+    "MAY_CHANGE",
+    "RULES",
+    "check",
+    "check_field",
+    "differences",
+    "flat_of_run",
+    "flatten",
+]
 
 RESIZED = ("folder", "shapes", "tfds:")  # data sets that can be had in any size
 
@@ -71,6 +79,15 @@ def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + key, value
 
 
+def flat_of_run(stored: Any) -> dict[str, Any]:
+    """The fields of a run's ``config.json``, under the names that they have now."""
+    fields = dict(flatten(stored))
+    if "model.gated" in fields:
+        gated = fields.pop("model.gated")
+        fields["model.activation"] = "gated" if gated else "relu"
+    return fields
+
+
 def differences(
     stored: dict[str, Any], config: dict[str, Any]
 ) -> list[tuple[str, Any, Any]]:
@@ -78,7 +95,7 @@ def differences(
 
     Both are plain dicts as read from JSON, where a tuple is a list.
     """
-    old, new = dict(flatten(stored)), dict(flatten(config))
+    old, new = flat_of_run(stored), dict(flatten(config))
     allowed = set(MAY_CHANGE)
     if new["optim.schedule"] == "cosine":
         allowed.remove("train.epochs")  # the schedule's past would change with its end

@@ -109,16 +109,25 @@ def _accumulated(gradient: Callable[..., Any], microbatches: int) -> Callable[..
 
 
 def make_step(
-    attempt: AttemptFn, tx: optax.GradientTransformation, *, first_step: int
+    attempt: AttemptFn, tx: optax.GradientTransformationExtraArgs, *, first_step: int
 ) -> StepFn:
     """One optimiser update as a pure function ``(state, images, hparams) -> state``.
 
     ``tx`` ends at the direction of the update; the learning rate is applied here, where
     it is traced. A step whose loss or gradient is not finite changes nothing but the
-    step number and the counters of bad steps: so ``tx`` is told whether they are, see
-    ``adam``. ``first_step`` is that of the stage.
+    step number and the counters of bad steps.
+
+    Args:
+        attempt: what computes loss and gradient.
+        tx: is told by ``ok`` whether they are finite. If not, it must keep its state
+            and give a finite direction, as ``adam`` does and optax's own do not.
+        first_step: of the stage.
+
+    Raises:
+        TypeError: if ``tx`` takes no further arguments.
     """
-    tx = optax.with_extra_args_support(tx)
+    if not isinstance(tx, optax.GradientTransformationExtraArgs):
+        raise TypeError(f"tx: must take ok, as vae_jax.adam does, got {tx!r}")
 
     def step(state: TrainState, images: Array, hparams: Hparams) -> TrainState:
         tried = attempt(state, images, hparams)
