@@ -119,6 +119,7 @@ def test_a_run_leaves_what_the_readme_promises(whole):
         "environment.json",
         "metrics.jsonl",
         "eval.json",
+        "eval_images.csv",
         "report.html",
         "checkpoints",
         "plots",

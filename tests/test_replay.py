@@ -138,10 +138,10 @@ def test_a_run_without_one_good_step_fails_however_short_it_is(tmp_path, capfd):
 def test_a_fault_that_is_injected_is_found_where_it_was(tmp_path, capfd, monkeypatch):
     make = schedules.make_schedule
 
-    def with_fault(*args):
+    def with_fault(*args, **fields):
         def schedule(hparams, step):
             beta = jnp.where(step < 7, hparams.beta, jnp.nan)
-            return make(*args)(hparams, step)._replace(beta=beta)
+            return make(*args, **fields)(hparams, step)._replace(beta=beta)
 
         return schedule
 

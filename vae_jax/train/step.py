@@ -109,7 +109,7 @@ def _accumulated(gradient: Callable[..., Any], microbatches: int) -> Callable[..
 
 
 def make_step(
-    attempt: AttemptFn, tx: optax.GradientTransformationExtraArgs, *, first_step: int
+    attempt: AttemptFn, tx: optax.GradientTransformation, *, first_step: int
 ) -> StepFn:
     """One optimiser update as a pure function ``(state, images, hparams) -> state``.
 
