@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 
 import pytest
 
@@ -94,3 +95,19 @@ def test_numbers_that_are_not_finite_are_null_in_json(tmp_path):
     nested = {"a": {"b": [float("inf"), 1.0]}}
     files.write_json(tmp_path / "eval.json", nested)
     assert files.read_json(tmp_path / "eval.json") == {"a": {"b": [None, 1.0]}}
+
+
+def test_a_folder_that_is_still_written_to_is_removed_in_the_end(tmp_path, monkeypatch):
+    folder, remove, left = tmp_path / "folder", shutil.rmtree, [2, 1]
+    folder.mkdir()
+
+    def remove_and_write(path, **options):
+        remove(path, **options)
+        if left:
+            folder.mkdir()
+            (folder / f"late_{left.pop()}").write_text("more")
+
+    monkeypatch.setattr(shutil, "rmtree", remove_and_write)
+    files.remove_folder(folder)
+    assert not folder.exists()
+    assert not left

@@ -210,7 +210,7 @@ def test_whatever_write_fails_the_same_command_ends_as_if_none_had(
         written = fail_at(0, patch)
         assert run(tmp_path / "counted") == 0
     names = [path.name for path in written]
-    assert names[-2:] == ["report.html", "eval.json"]
+    assert names[-3:] == ["report.html", "eval_images.csv", "eval.json"]
     # Some write, a picture that training can do without, and when all but one is done.
     needed = [i for i, path in enumerate(written, 1) if "plots" not in path.parts]
     some = int(np.random.default_rng(0).choice(needed[2:]))

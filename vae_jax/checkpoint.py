@@ -106,7 +106,7 @@ class Checkpoints:
             yield
         except Exception as error:
             for path in self.folder.glob(f"{step}.orbax-checkpoint-tmp*"):
-                shutil.rmtree(path, ignore_errors=True)
+                files.remove_folder(path)
             # A full disk is a ValueError where it is tensorstore that finds it full.
             code = re.search(r"os_error_code='(\d+)'", str(error))
             if code:

@@ -7,6 +7,8 @@ import math
 import os
 import pathlib
 import re
+import shutil
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,6 +66,15 @@ def make_folder(path: pathlib.Path) -> None:
     """
     with naming(path):
         path.mkdir(exist_ok=True)
+
+
+def remove_folder(path: pathlib.Path) -> None:
+    """Removes a folder to which threads of a failed save may still be writing."""
+    for _ in range(20):
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
+        time.sleep(0.1)
 
 
 def free_name(path: pathlib.Path) -> pathlib.Path:
