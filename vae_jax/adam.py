@@ -29,12 +29,6 @@ def adam(eps: float) -> optax.GradientTransformationExtraArgs:
         Kingma & Ba 2015 (arXiv:1412.6980), algorithm 1. The state is optax's.
     """
 
-    def init(params: Params) -> optax.ScaleByAdamState:
-        zeros = jax.tree.map(jnp.zeros_like, params)
-        return optax.ScaleByAdamState(
-            jnp.int32(0), zeros, jax.tree.map(jnp.copy, zeros)
-        )
-
     def update(
         grads: Params,
         state: optax.ScaleByAdamState,
@@ -62,4 +56,4 @@ def adam(eps: float) -> optax.GradientTransformationExtraArgs:
         )
         return direction, optax.ScaleByAdamState(count, mu, nu)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return optax.GradientTransformationExtraArgs(optax.scale_by_adam().init, update)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from vae_jax import (
@@ -136,10 +137,8 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         for stage in range(num_stages)
     ]
     if config.model.output_bias == "mean":
-        mean = data.mean(dataset.train.images)
-        if dataset.train.images.dtype == np.uint8:
-            mean = pixels.scaled(mean, config.data.scale)
-        stages = [models.biased(model, likelihoods.logits(mean)) for model in stages]
+        bias = _mean_logits(dataset.train.images, config.data.scale)
+        stages = [models.biased(model, bias) for model in stages]
     objective = build_objective(config, stages[-1], len(dataset.train.images))
     phases = tuple(
         build_phase(config, plan, model, objective, rates[model.stage])
@@ -151,6 +150,14 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
     shapes = jax.eval_shape(init, key)
     _check_memory(shapes)
     return Job(dataset, phases, shapes, initial_state=lambda: init(key))
+
+
+def _mean_logits(images: data.Images, scale: str) -> Float[np.ndarray, "H W C"]:
+    """Those of the mean image as a model sees it."""
+    mean = data.mean(images)
+    return likelihoods.logits(
+        pixels.scaled(mean, scale) if images.dtype == np.uint8 else mean
+    )
 
 
 def build_objective(config: ConfigDict, model: Model, num_images: int) -> Objective:
