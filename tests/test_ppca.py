@@ -8,12 +8,16 @@ tight. Sources: Tipping & Bishop 1999, section 3.2; Lucas et al. 2019
 """
 
 import functools
+import importlib
+import os
+import pathlib
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import scipy.linalg
 
-from configs import digits_mlp
 from vae_jax import assembly, evaluate, pixels
 
 
@@ -31,73 +35,118 @@ class Optimum:
         self.log_px = -0.5 * (dims * np.log(2 * np.pi) + log_det + dims)
 
 
+class Task(NamedTuple):
+    """Images, and how long a linear VAE of them is trained."""
+
+    config: str
+    lr: float
+    steps: int
+
+
+DIGITS = Task("digits_mlp", 0.02, 2000)
+FACES = Task("freyfaces_mlp", 0.01, 3000)
+# At the best sigma of faces the reconstruction is a hundred times as steep as the KL,
+# which alone decides how long the columns of W are. A large beta finds that first: it
+# takes beta sigma^2 from each lambda for sigma^2, next to nothing of the largest.
+BETAS = {DIGITS: (1.0,), FACES: (30.0, 30.0, 10.0, 3.0, 1.0, 1.0)}
+FOLDER = pathlib.Path(os.environ.get("VAE_JAX_DATA_DIR") or os.devnull)
+needs_faces = pytest.mark.skipif(
+    not (FOLDER / "freyfaces").is_dir(), reason="VAE_JAX_DATA_DIR holds no FreyFaces"
+)
+ALL = pytest.mark.parametrize("task", [DIGITS, pytest.param(FACES, marks=needs_faces)])
+
+
 @functools.cache
-def trained(k: int, sigma: float, learnable: bool):
-    """A linear VAE of the digits after full-batch Adam, and the digits as it sees them.
+def trained(task: Task, k: int, sigma: float, betas: tuple[float, ...]):
+    """A linear VAE after full-batch Adam, and all images of its data as it sees them.
 
     The loss is stochastic in z alone, and the learning rate falls to 0.
+
+    Args:
+        task: what is trained.
+        k: number of latents.
+        sigma: of the likelihood; learned from there on if there are ``betas``.
+        betas: weights of the KL, for one equal part of the steps each.
     """
-    config, steps = digits_mlp.get_config(), 2000
+    config = importlib.import_module(f"configs.{task.config}").get_config()
     config.model.hidden_layers, config.model.z_dim = 0, (k,)
-    config.loss.recon, config.loss.sigma_learnable = "gaussian", learnable
+    config.model.init = "glorot"
+    config.loss.recon, config.loss.sigma_learnable = "gaussian", bool(betas)
     config.loss.sigma = sigma
-    config.optim.lr, config.optim.schedule = (0.02,), "cosine"
-    config.data.valid_size, config.train.epochs = 0, steps
+    config.optim.lr, config.optim.schedule = (task.lr,), "cosine"
+    config.data.valid_size, config.train.epochs = 0, task.steps
     dataset = assembly.load_data(config)
     images = dataset.train.images
     config.data.batch_size = (len(images),)
     job = assembly.build(config, dataset)
     phase, rows = job.phases[0], np.arange(len(images), dtype=np.int32)
-    order = jnp.asarray(np.broadcast_to(rows, (steps, len(images))))
-    state = phase.run_steps(
-        job.initial_state(), jnp.asarray(images), order, 0, steps, phase.hparams
-    )
-    x = np.asarray(pixels.to_float(jnp.asarray(images), "unit"))
-    return phase, state.params, x
+    order = jnp.asarray(np.broadcast_to(rows, (task.steps, len(images))))
+    state, on_device = job.initial_state(), jnp.asarray(images)
+    betas = betas or (1.0,)
+    ends = np.linspace(0, task.steps, len(betas) + 1, dtype=int)
+    for beta, first, last in zip(betas, ends[:-1], ends[1:], strict=True):
+        hparams = phase.hparams._replace(beta=jnp.float32(beta))
+        state = phase.run_steps(state, on_device, order, first, last, hparams)
+    return phase, state.params, np.asarray(pixels.to_float(on_device, "unit"))
+
+
+def with_learned_sigma(task: Task):
+    return trained(task, 3, {DIGITS: 0.3, FACES: 0.2}[task], BETAS[task])
 
 
 def as_rows(x: np.ndarray) -> np.ndarray:
     return x.reshape(len(x), -1).astype(np.float64)
 
 
-def test_a_linear_vae_finds_the_sigma_the_mean_and_the_subspace_of_ppca():
-    phase, params, x = trained(3, 0.3, True)
+@ALL
+def test_a_linear_vae_finds_the_sigma_the_mean_and_the_subspace_of_ppca(task):
+    phase, params, x = with_learned_sigma(task)
     best = Optimum(as_rows(x), 3)
     # What is left of Adam's noise: the loss is flat to second order about the optimum.
     sigma = np.exp(params["likelihood"]["log_sigma"])
-    np.testing.assert_allclose(sigma, best.sigma, rtol=5e-3)
+    np.testing.assert_allclose(sigma, best.sigma, rtol=2e-3)
     decoder = params["net"]["decoder"]["pixels"]
     weights = np.asarray(decoder["kernel"], np.float64).T
     angles = scipy.linalg.subspace_angles(weights, best.axes[:, :3])
-    assert angles.max() < 0.02  # of a right angle, 1.57
+    assert angles.max() < 0.03  # of a right angle, 1.57
     # W^T W has the eigenvalues lambda - sigma^2, whatever the rotation of the latents.
     lengths = np.linalg.eigvalsh(weights.T @ weights)[::-1]
     np.testing.assert_allclose(lengths, best.variances[:3] - best.sigma**2, rtol=0.1)
     (latent,) = phase.model.encode(params, jnp.asarray(x), None, 1.0)
+    assert evaluate.active_units(np.asarray(latent.posterior.mean)) == 3
     centre = np.asarray(decoder["bias"]) + weights @ np.asarray(latent.z.mean(axis=0))
-    np.testing.assert_allclose(centre, best.mean, atol=5e-3)
+    np.testing.assert_allclose(centre, best.mean, atol=1e-3)
 
 
-def test_the_bound_of_a_linear_vae_is_the_likelihood_of_ppca_and_never_above_it():
-    phase, params, x = trained(3, 0.3, True)
+@ALL
+def test_the_bound_of_a_linear_vae_is_the_likelihood_of_ppca_and_never_above_it(task):
+    phase, params, x = with_learned_sigma(task)
     best = Optimum(as_rows(x), 3)
     bound = evaluate.make_bound(phase.model, scale="unit", batch_size=500)
     elbo = bound(params, x, phase.hparams, 1).bound.mean(dtype=np.float64)
     weighted = bound(params, x, phase.hparams, 20)
     tighter = weighted.bound.mean(dtype=np.float64)
-    # With the exact posterior the weights of all draws are p(x), so no draw adds noise.
-    assert best.log_px - 0.1 < elbo < tighter < best.log_px + 1e-3
-    assert best.log_px - 5e-3 < tighter
-    assert weighted.ess.mean() > 0.9 * 20
+    # Nats, where log p(x) has 4 of the digits and 604 of the faces: what the noise of
+    # the last steps leaves between posterior and encoder. More draws mend it.
+    gap = {DIGITS: 0.1, FACES: 0.4}[task]
+    assert best.log_px - gap < elbo < tighter < best.log_px + 1e-3
+    assert best.log_px - gap / 5 < tighter
+    # With the exact posterior the weights of all draws are p(x): their share is 20.
+    assert weighted.ess.mean() > {DIGITS: 0.9, FACES: 0.7}[task] * 20
     # The same in closed form and one draw, as training reports it: its noise is that of
-    # 64 squares of normals, of standard deviation sqrt(32), in the mean over images.
+    # squares of normals, one for each pixel, in the mean over images.
     terms = phase.terms(params, x, phase.hparams)["elbo"]
-    assert abs(terms.mean() - best.log_px) < 0.1 + 4 * np.sqrt(32 / len(x))
+    noise = np.sqrt(x[0].size / 2 / len(x))
+    assert abs(terms.mean() - best.log_px) < gap + 4 * noise
 
 
-def test_as_many_latents_are_active_as_directions_vary_more_than_sigma_squared():
-    sigma = 0.56
-    phase, params, x = trained(6, sigma, False)
+@pytest.mark.parametrize(
+    ("task", "sigma"), [(DIGITS, 0.56), pytest.param(FACES, 0.63, marks=needs_faces)]
+)
+def test_as_many_latents_are_active_as_directions_vary_more_than_sigma_squared(
+    task, sigma
+):
+    phase, params, x = trained(task, 6, sigma, ())
     variances = Optimum(as_rows(x), 6).variances
     assert variances[3] > 1.2 * sigma**2 > sigma**2 > 1.1 * variances[4]
     (latent,) = phase.model.encode(params, jnp.asarray(x), None, 1.0)
