@@ -29,6 +29,16 @@ def test_the_doctor_says_what_it_finds_and_writes_nothing(capfd, tmp_path, monke
     assert said.out.splitlines()[-1] == "verdict: nothing stands out"
 
 
+def test_nothing_is_forecast_of_a_loss_without_a_theory(capfd, tmp_path, monkeypatch):
+    fields = ["loss.recon=laplace", "loss.free_bits=2", "model.hidden_dim=16"]
+    code, said = doctor_says(capfd, tmp_path, monkeypatch, "digits_mlp", *fields)
+    assert code == 0
+    assert (
+        "latents: no forecast of what they can gain with loss.recon=laplace, "
+        "loss.free_bits=2.0\n"
+    ) in said.out
+
+
 def test_every_stage_that_is_trained_is_looked_at(capfd, tmp_path, monkeypatch):
     def of_stage(job, phase, feed):
         epochs, index = phase.stage.epochs, phase.stage.index

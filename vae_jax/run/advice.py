@@ -88,7 +88,7 @@ def of_latents(
     config: ConfigDict, job: assembly.Job, stages: Sequence[Stage]
 ) -> Iterator[Finding]:
     """Whether they are worth their KL, and the sigma that decides it."""
-    if not stages:  # of a likelihood without a theory
+    if not stages:  # beyond the theory
         return
     last = stages[-1]
     for stage in stages[:-1]:

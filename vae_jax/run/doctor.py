@@ -84,7 +84,8 @@ def _batches(job: assembly.Job, num: int) -> list[str]:
 
 def about_latents(config: ConfigDict, stages: Sequence[Stage], num: int) -> str:
     if not stages:
-        return f"latents: no forecast of what they can gain with {config.loss.recon}"
+        beyond = ", ".join(forecast.beyond_theory(config))
+        return f"latents: no forecast of what they can gain with {beyond}"
     theory = "bounds on" if config.loss.recon == "bce" else "the linear theory of"
     head = f"latents: what they can gain, by {theory} {config.loss.recon} VAEs"
     head += f", {num:,} images"

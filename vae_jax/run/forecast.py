@@ -8,11 +8,18 @@ import numpy as np
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
-from vae_jax import assembly, data, pixels, spectrum
+from vae_jax import assembly, data, pixels, settings, spectrum
 from vae_jax.assembly import Phase
 from vae_jax.run import measures
 
-OF_THEORY = ("bce", "gaussian")  # likelihoods for which spectrum.py has bounds
+# What a loss may have for spectrum.py's bounds to hold.
+OF_THEORY = {
+    "loss.recon": ("bce", "gaussian"),
+    "loss.free_bits": (0.0,),
+    "loss.capacity": (0.0,),
+    "loss.tc_weight": (1.0,),
+    "model.prior": ("standard",),
+}
 MOST_IMAGES = 5_000
 FEWER_IMAGES = 2_000  # of more values than that, whose spectrum would take long
 MOST_NUMBERS = 2**25  # 256 MiB of float64
@@ -76,9 +83,19 @@ def facts(images: np.ndarray, scale: str) -> Facts:
     )
 
 
+def beyond_theory(config: ConfigDict) -> list[str]:
+    """Which of the config's fields have a value that is not ``OF_THEORY``."""
+    fields = dict(settings.flatten(config))
+    return [
+        f"{name}={fields[name]}"
+        for name, known in OF_THEORY.items()
+        if fields[name] not in known
+    ]
+
+
 def stages(config: ConfigDict, job: assembly.Job, images: np.ndarray) -> list[Stage]:
-    """The forecast of every stage that is trained at all; of ``OF_THEORY`` alone."""
-    if config.loss.recon not in OF_THEORY:
+    """The forecast of every stage that is trained at all; none beyond the theory."""
+    if beyond_theory(config):
         return []
     x = pixels.to_float(jax.device_put(images), config.data.scale)
     return [_stage(config, job, phase, x) for phase in job.phases if phase.stage.epochs]
