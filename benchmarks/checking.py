@@ -4,8 +4,9 @@ import numpy as np
 
 LOSS_RTOL = 1e-5  # float32 sums of 784 terms and some thousand products, two orders
 # Of a whole array's gradient, in the L2 norm. ReLUs whose input is within rounding of
-# zero fall on either side.
-GRADIENT_RTOL = 1e-4
+# zero fall on either side: weights that are moved by their own rounding move gradients
+# by up to 3e-4 (provae2).
+GRADIENT_RTOL = 1e-3
 Arrays = dict[str, np.ndarray]  # by their path in the tree
 
 
