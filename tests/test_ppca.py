@@ -58,7 +58,7 @@ ALL = pytest.mark.parametrize("task", [DIGITS, pytest.param(FACES, marks=needs_f
 
 @functools.cache
 def trained(task: Task, k: int, sigma: float, betas: tuple[float, ...]):
-    """A linear VAE after full-batch Adam, and all images of its data as it sees them.
+    """A linear VAE after full-batch Adam, and all training images as it sees them.
 
     The loss is stochastic in z alone, and the learning rate falls to 0.
 
