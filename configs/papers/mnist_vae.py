@@ -5,7 +5,8 @@ Run:     python main.py --config=configs/papers/mnist_vae.py
 Paper:   84.45 +- 0.12 nats, -log p(x) by 5000 importance-weighted samples, where the
          images are binarised anew for every batch; over several runs, by Norouzi et al.
          2020
-Ours:    not yet run to its end
+Ours:    84.47 +- 0.22 nats, the error over images, of one run: 1111 epochs, 110 minutes
+         of CPU; docs/results.md
 """
 
 from ml_collections import ConfigDict
