@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from vae_jax import groups
 from vae_jax.adam import adam
@@ -63,6 +64,14 @@ def test_every_group_hears_that_a_step_shall_leave_no_trace():
     direction, after = tx.update(bad, before, params, ok=jnp.bool_(False))
     assert_trees_equal(after, before)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(direction))
+
+
+@pytest.mark.parametrize(
+    ("tx", "takes"), [(optax.scale_by_adam(), False), (adam(1e-8), True)]
+)
+def test_groups_take_further_arguments_if_their_optimiser_does(tx, takes):
+    grouped = groups.by_stage(tx, 1, 3)
+    assert isinstance(grouped, optax.GradientTransformationExtraArgs) == takes
 
 
 def test_the_structure_is_the_same_at_every_stage():

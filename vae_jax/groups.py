@@ -9,7 +9,7 @@ from vae_jax.contracts import Params
 
 def by_stage(
     tx: optax.GradientTransformation, stage: int, num_stages: int
-) -> optax.GradientTransformationExtraArgs:
+) -> optax.GradientTransformation:
     """``tx`` for each stage's parameters alone, of stages up to ``stage``.
 
     Each group has a state, and so a step count, of its own, which starts when its stage
@@ -17,10 +17,9 @@ def by_stage(
     receive gradients late would otherwise move several times too far. Groups of stages
     not yet reached do not move, whatever ``tx`` adds to gradients.
 
-    The state has the same structure at every stage. Further arguments of an update go
-    to that of every group.
+    The state has the same structure at every stage. It takes the further arguments
+    that ``tx`` takes, for every group.
     """
-    tx = optax.with_extra_args_support(tx)
 
     def names(last: int) -> list[str]:
         return [f"stage_{index}" for index in range(last)]
@@ -46,7 +45,7 @@ def by_stage(
         }
         return updates, state
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return type(tx)(init, update)
 
 
 def group(params: Params, name: str) -> Params:

@@ -90,9 +90,8 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
     Raises:
         ValueError: if the config does not fit the data, or parts of it each other.
     """
-    consistency.check_levels(
-        config.loss.recon, dataset.train.images.dtype, config.data.binarize
-    )
+    _check_fields(config, dataset)
+    images = dataset.train.images
     likelihood = likelihoods.build(
         config.loss.recon,
         sigma=config.loss.sigma,
@@ -100,46 +99,32 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         include_const=config.loss.include_const,
         bin_width=pixels.BIN_WIDTHS[config.data.scale],
     )
-    consistency.check_prior(
-        config.model.prior,
-        config.loss.kl,
-        config.model.prior_components,
-        len(dataset.train.images),
-    )
     sizes = {
         **config.model,
-        "image_shape": dataset.train.images.shape[1:],
+        "image_shape": images.shape[1:],
         "stage_loss_scale": config.loss.stage_loss_scale,
         "remat": config.train.remat,
     }
     num_stages = models.num_stages(**sizes)
-    consistency.check_patience(config.train.patience, len(dataset.valid.images))
     plan = growth.plan(
-        len(dataset.train.images),
+        len(images),
         num_stages,
         epochs=epochs(config),
         batch_sizes=config.data.batch_size,
         fadein_ratio=config.train.fadein_ratio,
     )
-    consistency.check_output_bias(
-        config.model.output_bias, config.model.name, config.loss.recon
-    )
-    consistency.check_decay(config.optim.schedule, config.optim.decay_epochs)
     total = sum(stage.epochs for stage in plan)
     for field in ("warmup_epochs", "capacity_epochs"):
         consistency.check_rise(f"loss.{field}", config.loss[field], total)
-    consistency.check_microbatches(
-        config.train.microbatches, config.data.batch_size, **config.loss
-    )
     rates = growth.per_stage("optim.lr", config.optim.lr, num_stages)
     stages = [
         models.build(likelihood=likelihood, stage=stage, **sizes)
         for stage in range(num_stages)
     ]
     if config.model.output_bias == "mean":
-        bias = _mean_logits(dataset.train.images, config.data.scale)
+        bias = _mean_logits(images, config.data.scale)
         stages = [models.biased(model, bias) for model in stages]
-    objective = build_objective(config, stages[-1], len(dataset.train.images))
+    objective = build_objective(config, stages[-1], len(images))
     phases = tuple(
         build_phase(config, plan, model, objective, rates[model.stage])
         for model in stages
@@ -150,6 +135,19 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
     shapes = jax.eval_shape(init, key)
     _check_memory(shapes)
     return Job(dataset, phases, shapes, initial_state=lambda: init(key))
+
+
+def _check_fields(config: ConfigDict, dataset: data.Dataset) -> None:
+    """Accepts fields that fit each other and the data; see ``consistency``."""
+    images, model, loss = dataset.train.images, config.model, config.loss
+    consistency.check_levels(loss.recon, images.dtype, config.data.binarize)
+    consistency.check_prior(model.prior, loss.kl, model.prior_components, len(images))
+    consistency.check_patience(config.train.patience, len(dataset.valid.images))
+    consistency.check_output_bias(model.output_bias, model.name, loss.recon)
+    consistency.check_decay(config.optim.schedule, config.optim.decay_epochs)
+    consistency.check_microbatches(
+        config.train.microbatches, config.data.batch_size, **loss
+    )
 
 
 def _mean_logits(images: data.Images, scale: str) -> Float[np.ndarray, "H W C"]:
