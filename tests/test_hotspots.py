@@ -95,3 +95,10 @@ def test_a_table_has_the_highest_costs_and_the_sum_of_the_others():
     assert lines[3].split() == ["2.0%", "1", "2", "other", "b0"]
     assert lines[-1].split() == ["12.0%", "6", "12", "6", "parts", "more"]
     assert len(lines) == 2 + 15 + 1
+
+
+def test_columns_of_a_slow_step_of_many_operations_stay_apart():
+    costs = {Origin("forward", "A/dot"): Cost(1.2345, 12345)}
+    lines = hotspots.table(costs, steps=1, seconds=1.5).splitlines()
+    assert lines[0] == "1,500 ms a step, 1,234 ms of it (82%) in operations"
+    assert lines[2].split() == ["100.0%", "1,234", "12,345", "forward", "A/dot"]

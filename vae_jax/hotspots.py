@@ -111,8 +111,8 @@ def table(costs: Mapping[Origin, Cost], steps: int, seconds: float) -> str:
     total = sum(cost.seconds for cost in costs.values())
     within, whole = 1000 * total / steps, 1000 * seconds / steps
     lines = [
-        f"{whole:.3g} ms a step, {within:.3g} ms of it ({within / whole:.0%}) in "
-        "operations",
+        f"{_digits(whole)} ms a step, {_digits(within)} ms of it "
+        f"({within / whole:.0%}) in operations",
         f"{'share':>8}{'ms a step':>12}{'times':>8}  pass      part of the program",
     ]
     rows = list(costs.items())
@@ -124,9 +124,14 @@ def table(costs: Mapping[Origin, Cost], steps: int, seconds: float) -> str:
 
 
 def _row(cost: Cost, total: float, steps: int, passed: str, place: str) -> str:
-    share, each = cost.seconds / total, 1000 * cost.seconds / steps
-    times = cost.times / steps
-    return f"{share:>8.1%}{each:>12.3g}{times:>8.3g}  {passed:<8}  {place}"
+    share, each = cost.seconds / total, _digits(1000 * cost.seconds / steps)
+    times = _digits(cost.times / steps)
+    return f"{share:>8.1%}{each:>12}{times:>8}  {passed:<8}  {place}"
+
+
+def _digits(value: float) -> str:
+    """Three of them, or all in front of the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def best_text(texts: Sequence[str], names: Iterable[str]) -> dict[str, str]:
