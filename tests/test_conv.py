@@ -90,6 +90,16 @@ def test_an_odd_number_of_rows_is_one_half():
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)  # sums of 48 to 560
 
 
+@pytest.mark.parametrize("batch", [4, 5])
+def test_images_keep_their_places_in_even_and_odd_batches(batch):
+    @compiled
+    def both(x, k):
+        return [value_and_gradients(f, x, k, 1) for f in (conv, conv_module._conv_lax)]
+
+    for ours, theirs in zip(*both(*arrays((5, 4), (3, 3), batch=batch)), strict=True):
+        close(ours, theirs)
+
+
 def numpy_conv(x, k, stride):
     """Cross-correlation by its definition, one output pixel at a time."""
     (b, h, w, _), (kh, kw, _, o) = x.shape, k.shape
