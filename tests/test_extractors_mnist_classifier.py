@@ -1,21 +1,18 @@
 """The digit classifier in the package as an extractor."""
 
 import hashlib
-import os
-import pathlib
 import re
 import struct
 
 import jax
 import numpy as np
 import pytest
+import real_data
 
 from vae_jax import data
 from vae_jax.data import digits, npz
 from vae_jax.extractors import fit_mnist_classifier, mnist_classifier
 from vae_jax.models import classifier
-
-REAL = pathlib.Path(os.environ.get("VAE_JAX_DATA_DIR") or os.devnull)
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +46,7 @@ def test_it_says_what_it_is(extractor):
     assert extractor[:3] == ("mnist_classifier", mnist_classifier.SHA256, 64)
 
 
-@pytest.mark.skipif(
-    not (REAL / "mnist").is_dir(), reason="VAE_JAX_DATA_DIR holds no MNIST"
-)
+@real_data.needs("MNIST")
 def test_the_weights_classify_9930_of_the_10000_test_images_or_more():
     wanted = data.Wanted(None, None, seed=0, image_size=None, channels=0, num_images=0)
     cut = {"valid_size": 0, "test_size": 0, "binarize": "none", "limit": 0}

@@ -1,18 +1,14 @@
 """What is forecast of a run, against trained models."""
 
-import os
-import pathlib
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import real_data
 from known_images import VARIANCES, images_of_known_variances, prepared, read
 
 from vae_jax import evaluate, spectrum
 from vae_jax.contracts import Trained
 from vae_jax.run import forecast
-
-REAL = pathlib.Path(os.environ.get("VAE_JAX_DATA_DIR") or os.devnull)
 
 
 def trained(config, job, batch_size):
@@ -73,9 +69,7 @@ def test_a_linear_vae_uses_the_latents_of_the_forecast_and_gains_as_much(tmp_pat
         assert abs(gain - stage.gain) < 4 * standard_error + 0.01
 
 
-@pytest.mark.skipif(
-    not (REAL / "freyfaces").is_dir(), reason="VAE_JAX_DATA_DIR holds no FreyFaces"
-)
+@real_data.needs("FreyFaces")
 def test_one_latent_at_most_survives_on_freyfaces_with_a_sigma_of_1():
     fixed = ["loss.sigma=1", "loss.sigma_learnable=False", "train.epochs=100"]
     config, job = read("freyfaces_mlp", *fixed, "model.hidden_dim=32")

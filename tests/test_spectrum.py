@@ -1,19 +1,17 @@
 """What latents can gain, against optimisers, closed forms and bounds."""
 
 import math
-import os
-import pathlib
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import real_data
 import scipy.optimize
 
 from vae_jax import data, pixels, spectrum
 from vae_jax.models import pyramid
 
 SPECTRUM = np.array([4.0, 2.0, 0.5, 0.3, 0.1])  # of five values
-REAL = pathlib.Path(os.environ.get("VAE_JAX_DATA_DIR") or os.devnull)
 
 
 def loss_of_one_direction(numbers, variance, sigma, beta):
@@ -156,11 +154,9 @@ def test_a_gaussian_of_sigma_a_half_bounds_the_cross_entropy_and_none_below_does
     assert excess(0.98 * spectrum.BERNOULLI_SIGMA) > 1e-3
 
 
-@pytest.mark.skipif(
-    not (REAL / "mnist").is_dir(), reason="VAE_JAX_DATA_DIR holds no MNIST"
-)
+@real_data.needs("MNIST")
 def test_the_early_stages_of_mnist_have_next_to_nothing_to_learn():
-    nothing = data.Wanted(str(REAL), None, 0, None, 0, 0)
+    nothing = data.Wanted(str(real_data.FOLDER), None, 0, None, 0, 0)
     options = {"valid_size": 0, "test_size": -1, "binarize": "none", "limit": 10_000}
     images = data.load("mnist", nothing, **options).train.images
     grids = pyramid.build((28, 28, 1), 4, 32)
