@@ -25,7 +25,9 @@ from jax import lax
 from jaxtyping import Array, Float
 from numpy.polynomial import polynomial
 
-POINTS = (0, 1, -1, 2, -2)  # and infinity; of larger ones rounding grows
+# And infinity. Factors and rounding grow with their size and with that of their
+# inverses: with -2 for -0.5, rounding is twice as large.
+POINTS = (0, 1, -1, 2, -0.5)
 
 
 class Transforms(NamedTuple):
