@@ -17,7 +17,7 @@ from vae_jax.run.stepping import Feed
 
 STEPS = 6
 GROWING = {"name": "provae", "start_res": 4, "final_res": 8, "base_ch": 4, "min_ch": 2}
-PLAIN = {"channels": (4, 6), "hidden_dim": 16}
+PLAIN = {"channels": (5, 6), "hidden_dim": 16}  # a convolution of each kind
 CASES = {
     "mlp": ({"name": "mlp", **PLAIN}, {}),
     "cnn": ({"name": "cnn", **PLAIN}, {}),

@@ -2,8 +2,9 @@
 
 XLA's CPU backend computes the gradients of ``lax.conv_general_dilated`` slower in a
 ``fori_loop`` than as one matrix product of image patches: 5 to 200 times for the
-kernel, up to 20 times for the input. So the CPU gets pads, slices and a matmul, whose
-own derivatives are of the same kind; other platforms get the convolution of ``lax``.
+kernel, up to 20 times for the input. So the CPU gets pads, slices and matmuls, whose
+own derivatives are of the same kind, and where that is faster fewer products than taps
+(``toom_cook``); other platforms get the convolution of ``lax``.
 
 Layout is NHWC for images and HWIO for kernels; bias and activation are the caller's in
 the functions, and the modules add a bias.
