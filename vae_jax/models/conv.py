@@ -233,7 +233,7 @@ def _product(patches: Array, kernel: Array) -> Array:
 
 
 def _of_few_outputs(x: Array, kernel: Array) -> Array:
-    """The same, of few outputs: one product with all taps, whose results are added up.
+    """``_correlate`` of few outputs: one product, whose results are added up.
 
     Each position has a number for every tap and output, not for every tap and input:
     for 32 -> 1 channels, eight times fewer, in 0.43 of the time.

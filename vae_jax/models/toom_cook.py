@@ -62,13 +62,11 @@ def correlate(
     # Forms whose derivatives are fast on the CPU: a batched product for each row of
     # points, and not one for each point or for all; jnp.unstack, as what comes back of
     # slices is a sum of padded arrays, which takes longer than all products.
-    size = [n - taps + 1 for n, taps in zip(x.shape[1:3], kernel.shape, strict=False)]
-    rows, cols = (
-        transforms(*side) for side in zip(tile, kernel.shape[:2], strict=True)
-    )
+    (_, height, width, _), (kh, kw, *_) = x.shape, kernel.shape
+    rows, cols = transforms(tile[0], kh), transforms(tile[1], kw)
     inputs = [
-        _combined(cols.inputs, _lines(line, 2, tile[1], kernel.shape[1]))
-        for line in _combined(rows.inputs, _lines(x, 1, tile[0], kernel.shape[0]))
+        _combined(cols.inputs, _lines(line, 2, tile[1], kw))
+        for line in _combined(rows.inputs, _lines(x, 1, tile[0], kh))
     ]
     taps = [
         _combined(cols.kernel, jnp.unstack(line))
@@ -77,7 +75,7 @@ def correlate(
     products = [_products(*pair) for pair in zip(inputs, taps, strict=True)]
     lines = [_joined(_combined(cols.outputs, line), 2) for line in products]
     y = _joined(_combined(rows.outputs, lines), 1)
-    return y[:, : size[0], : size[1]]
+    return y[:, : height - kh + 1, : width - kw + 1]
 
 
 @functools.cache
