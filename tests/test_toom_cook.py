@@ -55,7 +55,7 @@ def test_more_than_the_points_are_refused(outputs, taps):
     ],
 )
 def test_a_tile_takes_the_least_products(length, taps, tile):
-    assert toom_cook.tile(length, taps) == tile
+    assert toom_cook.best_tile(length, taps) == tile
 
     def products(m):
         return -(-length // m) * (m + taps - 1)

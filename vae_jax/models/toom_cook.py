@@ -38,7 +38,7 @@ class Transforms(NamedTuple):
     outputs: Float[np.ndarray, "M T"]
 
 
-def tile(length: int, taps: int) -> int:
+def best_tile(length: int, taps: int) -> int:
     """How many outputs a tile should have, so that ``length`` take the least products.
 
     Of several, the fewest, which round less; 1 where nothing is gained.
