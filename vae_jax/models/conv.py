@@ -236,14 +236,15 @@ def _of_few_outputs(x: Array, kernel: Array) -> Array:
     """``_correlate`` of few outputs: one product, whose results are added up.
 
     Each position has a number for every tap and output, not for every tap and input:
-    for 32 -> 1 channels, eight times fewer, in 0.43 of the time.
+    for 32 -> 1 channels, eight times fewer, in 0.4 of the time with both gradients.
     """
-    (b, height, width, c), (rows, cols, _, o) = x.shape, kernel.shape
+    (*positions, c), (rows, cols, _, o) = x.shape, kernel.shape
     flat = kernel.transpose(2, 0, 1, 3).reshape(c, -1)
-    each = (x.reshape(-1, c) @ flat).reshape(b, height, width, rows, cols, o)
-    height, width = height - rows + 1, width - cols + 1
+    each = _product(x, flat).reshape(*positions, rows * cols, o)
+    height, width = x.shape[1] - rows + 1, x.shape[2] - cols + 1
+    taps = jnp.unstack(each, axis=-2)
     return sum(
-        each[:, i : i + height, j : j + width, i, j]
+        taps[i * cols + j][:, i : i + height, j : j + width]
         for i in range(rows)
         for j in range(cols)
     )
