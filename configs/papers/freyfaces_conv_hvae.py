@@ -5,8 +5,8 @@ With their VampPrior: --config=configs/papers/freyfaces_conv_hvae_vamp.py.
 Run:     python main.py --config=configs/papers/freyfaces_conv_hvae.py
          python main.py --mode=eval --workdir=RUN
 Paper:   4.49 bits/dim, -log p(x) by 5000 importance-weighted samples; their table 1
-Ours:    not run to its end: it is made for a GPU; on two CPU cores an epoch takes
-         17 to 19 s
+Ours:    4.516 +- 0.044 on split 0, by 500 samples (docs/results.md); it ends by itself
+         at epoch 513, of 8.5 to 11 s on two CPU cores
 """
 
 from ml_collections import ConfigDict
