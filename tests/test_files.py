@@ -3,6 +3,8 @@
 import errno
 import os
 import shutil
+import threading
+import time
 
 import pytest
 
@@ -111,3 +113,21 @@ def test_a_folder_that_is_still_written_to_is_removed_in_the_end(tmp_path, monke
     files.remove_folder(folder)
     assert not folder.exists()
     assert not left
+
+
+def test_a_folder_that_comes_back_after_it_was_removed_is_removed_again(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    def write_late():
+        while folder.exists():
+            time.sleep(0.001)
+        time.sleep(0.2)
+        folder.mkdir()
+        (folder / "late").write_text("more")
+
+    late = threading.Thread(target=write_late)
+    late.start()
+    files.remove_folder(folder)
+    late.join()
+    assert not folder.exists()

@@ -69,12 +69,18 @@ def make_folder(path: pathlib.Path) -> None:
 
 
 def remove_folder(path: pathlib.Path) -> None:
-    """Removes a folder to which threads of a failed save may still be writing."""
-    for _ in range(20):
-        shutil.rmtree(path, ignore_errors=True)
-        if not path.exists():
+    """Removes a folder to which threads of a failed save may still be writing.
+
+    They cannot be waited for, and make it anew once it is gone: so it is removed when
+    it was not there for a second. Given up after ten seconds.
+    """
+    times_gone = 0
+    for _ in range(200):
+        times_gone = 0 if path.exists() else times_gone + 1
+        if times_gone == 20:
             return
-        time.sleep(0.1)
+        shutil.rmtree(path, ignore_errors=True)
+        time.sleep(0.05)
 
 
 def free_name(path: pathlib.Path) -> pathlib.Path:
