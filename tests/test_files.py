@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import threading
 import time
 
 import pytest
@@ -115,19 +114,34 @@ def test_a_folder_that_is_still_written_to_is_removed_in_the_end(tmp_path, monke
     assert not left
 
 
-def test_a_folder_that_comes_back_after_it_was_removed_is_removed_again(tmp_path):
-    folder = tmp_path / "folder"
-    folder.mkdir()
+@pytest.fixture
+def comes_back(tmp_path, monkeypatch):
+    """A folder that is made anew at some of the pauses, whose lengths are noted."""
 
-    def write_late():
-        while folder.exists():
-            time.sleep(0.001)
-        time.sleep(0.2)
+    def make(at):
+        folder, pauses = tmp_path / "folder", []
         folder.mkdir()
-        (folder / "late").write_text("more")
 
-    late = threading.Thread(target=write_late)
-    late.start()
+        def write_late(seconds):
+            pauses.append(seconds)
+            if len(pauses) in at:
+                folder.mkdir()
+                (folder / "late").write_text("more")
+
+        monkeypatch.setattr(time, "sleep", write_late)
+        return folder, pauses
+
+    return make
+
+
+def test_a_folder_is_removed_once_it_was_gone_for_a_second(comes_back):
+    folder, pauses = comes_back({5, 24})
     files.remove_folder(folder)
-    late.join()
     assert not folder.exists()
+    assert sum(pauses[24:]) == pytest.approx(1, abs=0.1)  # a pause or two of 0.05 s
+
+
+def test_a_folder_that_comes_back_for_ever_is_given_up_after_ten_seconds(comes_back):
+    folder, pauses = comes_back(range(1000))
+    files.remove_folder(folder)
+    assert sum(pauses) == pytest.approx(10)
