@@ -5,7 +5,7 @@ With their VampPrior: --config=configs/papers/freyfaces_conv_hvae_vamp.py.
 Run:     python main.py --config=configs/papers/freyfaces_conv_hvae.py
          python main.py --mode=eval --workdir=RUN
 Paper:   4.49 bits/dim, -log p(x) by 5000 importance-weighted samples; their table 1
-Ours:    4.516 +- 0.044 on split 0, by 500 samples (docs/results.md); it ends by itself
+Ours:    4.501 +- 0.043 on split 0 (docs/results.md); it ends by itself
          at epoch 513, of 8.5 to 11 s on two CPU cores
 """
 
