@@ -114,34 +114,33 @@ def test_a_folder_that_is_still_written_to_is_removed_in_the_end(tmp_path, monke
     assert not left
 
 
-@pytest.fixture
-def comes_back(tmp_path, monkeypatch):
-    """A folder that is made anew at some of the pauses, whose lengths are noted."""
+def pauses_after_which(folder, monkeypatch, is_back):
+    """Lengths of pauses so far; the folder is made, and again after some of them."""
+    folder.mkdir()
+    pauses = []
 
-    def make(at):
-        folder, pauses = tmp_path / "folder", []
-        folder.mkdir()
+    def write_late(seconds):
+        pauses.append(seconds)
+        if len(pauses) in is_back:
+            folder.mkdir()
+            (folder / "late").write_text("more")
 
-        def write_late(seconds):
-            pauses.append(seconds)
-            if len(pauses) in at:
-                folder.mkdir()
-                (folder / "late").write_text("more")
-
-        monkeypatch.setattr(time, "sleep", write_late)
-        return folder, pauses
-
-    return make
+    monkeypatch.setattr(time, "sleep", write_late)
+    return pauses
 
 
-def test_a_folder_is_removed_once_it_was_gone_for_a_second(comes_back):
-    folder, pauses = comes_back({5, 24})
+def test_a_folder_is_removed_once_it_was_gone_for_a_second(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    pauses = pauses_after_which(folder, monkeypatch, is_back={5, 24})
     files.remove_folder(folder)
     assert not folder.exists()
     assert sum(pauses[24:]) == pytest.approx(1, abs=0.1)  # a pause or two of 0.05 s
 
 
-def test_a_folder_that_comes_back_for_ever_is_given_up_after_ten_seconds(comes_back):
-    folder, pauses = comes_back(range(1000))
+def test_a_folder_that_comes_back_for_ever_is_given_up_after_ten_seconds(
+    tmp_path, monkeypatch
+):
+    folder = tmp_path / "folder"
+    pauses = pauses_after_which(folder, monkeypatch, is_back=range(1000))
     files.remove_folder(folder)
     assert sum(pauses) == pytest.approx(10)
