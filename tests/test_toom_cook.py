@@ -10,7 +10,7 @@ from jax import lax
 
 from vae_jax.models import toom_cook
 
-VALID = [(m, r) for m in range(1, 7) for r in range(1, 7) if m + r <= 7]
+VALID = [(m, r) for m in range(1, 9) for r in range(1, 9) if m + r <= 9]
 
 
 @pytest.mark.parametrize(("outputs", "taps"), VALID)
@@ -34,34 +34,37 @@ def test_transforms_of_two_outputs_of_two_taps_are_karatsubas():
     np.testing.assert_array_equal(np.abs(found.outputs), [[1, 1, 0], [0, 1, 1]])
 
 
-@pytest.mark.parametrize(("outputs", "taps"), [(4, 4), (0, 3), (3, 0), (1, 7)])
+@pytest.mark.parametrize(("outputs", "taps"), [(5, 5), (0, 3), (3, 0), (1, 9)])
 def test_more_than_the_points_are_refused(outputs, taps):
-    with pytest.raises(ValueError, match=f"at most 7 together, got {outputs} and"):
+    with pytest.raises(ValueError, match=f"at most 9 together, got {outputs} and"):
         toom_cook.transforms(outputs, taps)
 
 
 @pytest.mark.parametrize(
-    ("length", "taps", "tile"),
+    ("length", "taps", "rows", "cols"),
     [
-        (32, 3, 4),
-        (9, 2, 3),  # 3 of 4 products; of 4 they are 3 of 5, and of 5, 2 of 6
-        (5, 2, 5),
-        (7, 3, 4),  # 8 in 12; with 2, 8 in 16
-        (8, 5, 2),
-        (8, 1, 1),
-        (1, 3, 1),
-        (28, 6, 1),
-        (28, 7, 1),
+        (32, 3, 4, 4),
+        (9, 2, 3, 3),  # 3 of 4 products; of 4 they are 3 of 5, and of 5, 2 of 6
+        (5, 2, 5, 5),
+        (7, 2, 4, 7),  # 8 in 10; with points enough, 7 in 8
+        (17, 2, 3, 6),
+        (7, 3, 4, 4),  # 8 in 12; with 2, 8 in 16
+        (8, 5, 2, 4),
+        (8, 1, 1, 1),
+        (1, 3, 1, 1),
+        (28, 6, 1, 3),
+        (28, 7, 1, 2),
     ],
 )
-def test_a_tile_takes_the_least_products(length, taps, tile):
-    assert toom_cook.best_tile(length, taps) == tile
+def test_a_tile_takes_the_least_products(length, taps, rows, cols):
+    assert toom_cook.best_tile((length,) * 2, (taps,) * 2) == (rows, cols)
 
     def products(m):
         return -(-length // m) * (m + taps - 1)
 
-    allowed = range(1, max(7 - taps, 1) + 1)
-    assert products(tile) == min(map(products, allowed)) <= length * taps
+    for tile, most in ((rows, 7), (cols, 9)):
+        allowed = range(1, max(most - taps, 1) + 1)
+        assert products(tile) == min(map(products, allowed)) <= length * taps
 
 
 @pytest.mark.parametrize(
@@ -72,6 +75,8 @@ def test_a_tile_takes_the_least_products(length, taps, tile):
         ((5, 8), (5, 2), (2, 5)),
         ((2, 3), (4, 4), (3, 3)),  # inputs of a tile reach beyond the next one
         ((3, 7), (1, 3), (1, 4)),
+        ((7, 7), (2, 2), (4, 7)),
+        ((7, 13), (3, 3), (6, 6)),
     ],
 )
 def test_value_and_gradients_equal_those_of_lax(size, taps, tile):

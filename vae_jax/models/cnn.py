@@ -1,7 +1,5 @@
 """Convolutional VAE: 4x4 convolutions of stride 2 down, their transposes up."""
 
-import math
-
 import flax.linen as nn
 from jaxtyping import Array, Float
 
@@ -48,8 +46,7 @@ class Decoder(nn.Module):
         h = plain.Hidden(
             self.hidden_dim, self.hidden_layers, self.style, name="hidden"
         )(z)
-        h = self.style.activate(self.style.dense(math.prod(base_shape), "base")(h))
-        h = h.reshape(-1, *base_shape)
+        h = self.style.activate(self.style.dense_image(base_shape, "base")(h))
         outputs = (self.pixels_shape[2], *self.channels[:-1])
         for level in reversed(range(len(sizes))):
             height, width = sizes[level]

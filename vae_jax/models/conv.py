@@ -201,7 +201,7 @@ def _correlate(x: Array, kernel: Array) -> Array:
     if 4 * o <= c:
         return _of_few_outputs(x, kernel)
     size = x.shape[1] - rows + 1, x.shape[2] - cols + 1
-    tile = toom_cook.best_tile(size[0], rows), toom_cook.best_tile(size[1], cols)
+    tile = toom_cook.best_tile(size, (rows, cols))
     if rows * cols * c < LEAST_INPUTS or 1 in tile:
         return _product(_patches(x, rows, cols), kernel.reshape(-1, o))
     return toom_cook.correlate(x, kernel, tile)

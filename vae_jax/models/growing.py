@@ -116,7 +116,7 @@ class Spread(nn.Module):
 
     @nn.compact
     def __call__(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W C"]:
-        return nn.Dense(math.prod(self.shape), name="dense")(z).reshape(-1, *self.shape)
+        return plain.DenseImage(self.shape, name="dense")(z)
 
 
 def _activated(h: Float[Array, "B H W C"], group_norm: bool) -> Float[Array, "B H W C"]:

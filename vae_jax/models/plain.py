@@ -1,5 +1,6 @@
 """A VAE with one group of latents."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -41,6 +42,9 @@ class Style(NamedTuple):
     def dense(self, features: int, name: str | None = None) -> nn.Dense:
         return nn.Dense(features, kernel_init=INITS[self.init], name=name)
 
+    def dense_image(self, shape: tuple[int, int, int], name: str) -> nn.Module:
+        return DenseImage(shape, INITS[self.init], name=name)
+
     def heads(self, z_dim: int) -> nn.Module:
         return Heads(z_dim, INITS[self.init], self.logvar_range, name="heads")
 
@@ -61,6 +65,23 @@ class Heads(nn.Module):
         return Normal(
             mean, jnp.clip(logvar, *self.logvar_range) if self.logvar_range else logvar
         )
+
+
+class DenseImage(nn.Module):
+    """``nn.Dense`` to every channel of every pixel, with its parameters."""
+
+    shape: tuple[int, int, int]
+    kernel_init: Callable[..., Array] = LECUN
+
+    @nn.compact
+    def __call__(self, h: Float[Array, "B F"]) -> Float[Array, "B H W C"]:
+        size = math.prod(self.shape)
+        kernel = self.param("kernel", self.kernel_init, (h.shape[-1], size))
+        bias = self.param("bias", nn.initializers.zeros, (size,))
+        # In this order: the CPU computes an activation's derivative in the shape that the
+        # bias was added in, and over flat rows mnist_cnn takes 2 % longer for a step.
+        image = (h @ kernel).reshape(-1, *self.shape)
+        return image + bias.reshape(1, *self.shape)
 
 
 class Hidden(nn.Module):

@@ -26,8 +26,9 @@ from jaxtyping import Array, Float
 from numpy.polynomial import polynomial
 
 # And infinity. Factors and rounding grow with their size and with that of their
-# inverses: with -2 for -0.5, rounding is twice as large.
-POINTS = (0, 1, -1, 2, -0.5)
+# inverses: with -2 for -0.5, that of five points is twice as large.
+POINTS = (0, 1, -1, 2, -0.5, -2, 0.5)
+MOST_POINTS = 5, 7  # of rows and of columns: with 7 of both, rounding doubles
 
 
 class Transforms(NamedTuple):
@@ -38,12 +39,17 @@ class Transforms(NamedTuple):
     outputs: Float[np.ndarray, "M T"]
 
 
-def best_tile(length: int, taps: int) -> int:
-    """How many outputs a tile should have, so that ``length`` take the least products.
+def best_tile(size: tuple[int, int], taps: tuple[int, int]) -> tuple[int, int]:
+    """How many rows and columns of outputs a tile should have for the least products.
 
     Of several, the fewest, which round less; 1 where nothing is gained.
     """
-    candidates = range(1, max(len(POINTS) + 1 - taps, 0) + 2)
+    rows, cols = map(_best_length, size, taps, MOST_POINTS)
+    return rows, cols
+
+
+def _best_length(length: int, taps: int, most_points: int) -> int:
+    candidates = range(1, max(most_points + 1 - taps, 0) + 2)
     return min(candidates, key=lambda m: -(-length // m) * (m + taps - 1))
 
 
