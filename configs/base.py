@@ -73,7 +73,7 @@ def get_config() -> ConfigDict:
             min_ch=16,  # 1 or more, at most base_ch: where the halving ends
             residual=False,  # blocks with a way around them
             group_norm=False,  # before every activation
-            detach_residual=False,  # resprovae: no gradient to coarser stages (biased)
+            detach_residual=False,  # resprovae: none through what encoders see (biased)
             independent_stages=False,  # resprovae: stages see only their own latents
         )
     )
@@ -99,8 +99,8 @@ def get_config() -> ConfigDict:
             tc_weight=1.0,  # 0 or more: of the total correlation; one group of latents
             capacity_epochs=0,  # 0 or more epochs over which the capacity rises from 0
             reduction="sum",  # sum: nats per image | mean: nats per pixel value
-            # above 0: of the Gaussian, or scale of the Laplace; where a learnable one,
-            # or one for each pixel, starts
+            # above 0: of the Gaussian, or scale of the Laplace; where a learnable one
+            # starts, or, above its floor, one for each pixel
             sigma=1.0,
             sigma_learnable=False,  # gaussian, laplace: one, or one a stage, is learned
             sigma_floor=0.01,  # above 0; gaussian_per_pixel: no pixel's is below

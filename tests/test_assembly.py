@@ -1,5 +1,7 @@
 """A config turned into data and functions: what does not fit is said at once."""
 
+import re
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,8 +10,6 @@ from scipy import special
 from configs import digits_mlp
 from vae_jax import assembly
 from vae_jax.assembly import job
-
-TOO_MANY = "must be at most the epochs of the run, 100, got"
 
 
 def test_a_model_larger_than_the_memory_is_refused_before_it_is_made(monkeypatch):
@@ -89,6 +89,11 @@ def test_a_learned_prior_that_cannot_be_had_is_refused(fields, message):
     [
         ("loss.warmup_epochs", 101, "must be at most the epochs of the run, 100, got"),
         (
+            "optim.warmup_steps",
+            10**6,
+            "must be at most the steps of the run, 2300, got",
+        ),
+        (
             "loss.capacity_epochs",
             101,
             "must be at most the epochs of the run, 100, got",
@@ -105,6 +110,40 @@ def test_a_wait_without_an_end_is_refused(field, value, message):
     config.update_from_flattened_dict({field: value, "data.valid_size": 0})
     with pytest.raises(ValueError, match=f"{field}: {message} {value}"):
         assembly.build(config, assembly.load_data(config))
+
+
+def test_the_last_of_several_rises_comes_to_its_end():
+    fields = {"train.epochs": 50, "loss.warmup_epochs": 10}
+    build(**fields, **{"loss.warmup_cycles": 3})
+    message = (
+        "loss.warmup_cycles: must be at most 3 for the last of them to rise to the end "
+        "in 50 epochs with loss.warmup_epochs=10, got 4"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        build(**fields, **{"loss.warmup_cycles": 4})
+    build(**{"loss.warmup_cycles": 10**6})  # of no rise
+
+
+def test_patience_counts_the_epochs_at_the_full_kl():
+    cycles = {"loss.warmup_epochs": 10, "loss.warmup_cycles": 3}
+    job = build(**{"train.epochs": 60}, **cycles)
+    state, steps = job.initial_state(), job.plan[-1].steps_per_epoch
+    ends = steps * np.arange(1, 61)
+    # The last step of a rise has all of the KL, as have the ten epochs after it.
+    counted = [e for first in (10, 30, 50) for e in range(first, first + 11)]
+    assert list(1 + np.flatnonzero(job.are_rivals(ends))) == counted[:33]
+    for best, now, epochs in ((0, 40, 0), (12, 12, 0), (12, 25, 8), (12, 31, 10)):
+        at = state._replace(step=steps * now, best_step=steps * best)
+        assert job.epochs_since_best(at) == epochs
+
+
+def test_only_whole_images_in_their_last_form_are_rivals_of_the_final_bound():
+    fields = {"train.epochs_per_stage": (2,), "train.fadein_ratio": 0.5}
+    job = build(**PROVAE, **fields, **{"loss.capacity": 3.0, "loss.capacity_epochs": 6})
+    ends = job.plan[-1].steps_per_epoch * np.arange(1, 7)
+    assert list(job.are_rivals(ends)) == [False] * 5 + [True]
+    job = build(**PROVAE, **fields)
+    assert list(job.are_rivals(ends)) == [False] * 4 + [True] * 2
 
 
 WEIGHTED = {"loss.objective": "iwae", "loss.iw_samples": 5}

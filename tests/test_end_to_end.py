@@ -14,7 +14,7 @@ from matplotlib.image import imread
 from PIL import Image
 
 import main
-from vae_jax import assembly
+from vae_jax import assembly, train
 
 # Small and with everything on, so that nothing is left out of the state.
 SMALL = [
@@ -275,8 +275,8 @@ def test_a_run_directory_in_use_is_refused_to_all_but_readers(
 
     def meanwhile(pace, step, left):
         if step == 7:
-            for mode in ("train", "eval", "sample"):
-                args = [f"--mode={mode}", f"--workdir={folder}", "--num=2"]
+            for mode, more in (("train", []), ("eval", []), ("sample", ["--num=2"])):
+                args = [f"--mode={mode}", f"--workdir={folder}", *more]
                 codes[mode] = main.main(["main.py", *args])
         return 1
 
@@ -389,6 +389,19 @@ def test_samples_are_as_many_as_asked_for_and_depend_on_their_seed(whole):
     (folder / "samples").rmdir()
 
 
+def test_samples_do_not_depend_on_how_many_are_decoded_at_a_time(whole):
+    folder = whole("digits_mlp")
+    command = ["main.py", "--mode=sample", f"--workdir={folder}", "--num=7"]
+    found = []
+    for size in (500, 3):
+        assert main.main([*command, f"--config.eval.batch_size={size}"]) == 0
+        found.append(np.load(folder / "samples/samples_7_seed0.npy"))
+    np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-6)  # float32
+    for path in (folder / "samples").iterdir():
+        path.unlink()
+    (folder / "samples").rmdir()
+
+
 def test_a_run_without_a_checkpoint_cannot_be_sampled(tmp_path, capsys):
     (tmp_path / "run").mkdir()
     config = main.parse(["main.py", "--config=configs/digits_mlp.py"])[1]
@@ -419,6 +432,21 @@ def test_without_validation_images_the_latest_is_the_best(tmp_path):
     assert run("digits_mlp", *args) == 0
     assert {r["split"] for r in rows(tmp_path / "run")} == {"train"}
     assert result(tmp_path / "run")["epoch"] == 3
+
+
+def test_the_best_is_by_the_bound_that_is_trained_for(tmp_path, monkeypatch):
+    bounds, with_best = [], train.with_best
+
+    def remember(state, bound):
+        bounds.append(bound)
+        return with_best(state, bound)
+
+    monkeypatch.setattr(train, "with_best", remember)
+    weighted = ["--config.loss.objective=iwae", "--config.loss.iw_samples=3"]
+    assert run("digits_mlp", f"--workdir={tmp_path / 'run'}", *weighted) == 0
+    valid = [row for row in rows(tmp_path / "run") if row["split"] == "valid"]
+    assert bounds == [row["iw_bound"] for row in valid]
+    assert all(row["iw_bound"] > row["elbo"] for row in valid)
 
 
 def test_a_run_ends_when_its_patience_does_and_not_while_the_kl_warms_up(

@@ -3,6 +3,7 @@
 import itertools
 
 import by_hand
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -183,6 +184,25 @@ def test_no_two_layers_start_alike(name, key):
     firsts = [float(leaf.ravel()[0]) for leaf in jax.tree.leaves(params)]
     drawn = [first for first in firsts if first != 0]  # biases start at 0
     assert len(set(drawn)) == len(drawn) > 10
+
+
+@pytest.mark.parametrize(
+    ("channels", "size"),
+    [(3, 3), (8, 4), (12, 4), (18, 6), (25, 5), (30, 5), (7, 7)],
+)
+def test_groups_are_of_four_channels_or_of_as_few_more_as_divide_them(channels, size):
+    class Activated(nn.Module):
+        @nn.compact
+        def __call__(self, h):
+            return growing._activated(h, group_norm=True)
+
+    x = np.random.default_rng(0).normal(size=(1, 2, 2, channels)).astype(np.float32)
+    found = Activated().init_with_output(jax.random.key(0), jnp.asarray(x))[0]
+    groups = x.reshape(2, 2, -1, size)
+    mean, variance = groups.mean((0, 1, 3)), groups.var((0, 1, 3))
+    normal = (groups - mean[:, None]) / np.sqrt(variance[:, None] + 1e-6)
+    expected = np.where(normal > 0, normal, 0.2 * normal).reshape(x.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)  # float32
 
 
 @pytest.mark.parametrize("group_norm", [False, True])

@@ -62,6 +62,11 @@ def test_stages_without_epochs_are_left_out():
     assert growth.stage_of(stages, 20).index == 1
 
 
+def test_the_first_stage_that_is_trained_has_no_fade():
+    assert [s.fade_steps for s in plan()] == [0, 10, 10, 10]
+    assert [s.fade_steps for s in plan(epochs=(0, 2, 0, 1))] == [0, 0, 0, 5]
+
+
 def test_epochs_done_count_over_the_run():
     stages = plan()  # 10 steps an epoch, 20 a stage
     assert [stages[1].epochs_done(step) for step in (20, 29, 30, 40)] == [2, 2, 3, 4]

@@ -40,6 +40,8 @@ def run(*args):
             "value should be one of <train|doctor|eval|sample|replay|compare>",
         ),
         ([DIGITS, "--num=0", "--mode=sample"], "--num=0: 0 is not a positive integer"),
+        ([DIGITS, "--num=5"], "--num: is for --mode=sample"),
+        ([DIGITS, "--sample_seed=3"], "--sample_seed: is for --mode=sample"),
         ([DIGITS, "--stage=1"], "--stage: is for --mode=eval and --mode=sample"),
         ([DIGITS, "--step=1"], "--step: is for --mode=replay, which needs it"),
         ([DIGITS, "--mode=doctor", "--profile"], "--profile: is for --mode=train"),

@@ -22,7 +22,8 @@ def model(recon="bce", **changes):
 
 def evaluation(model, images):
     numbers = report.evaluation(TERMS, model, images, "unit", "analytic")
-    return {"bound_kind": report.bound_kind(model, images), "numbers": numbers}
+    kind = report.bound_kind(model, images, "unit")
+    return {"bound_kind": kind, "numbers": numbers}
 
 
 def test_every_number_has_its_count_unit_spread_and_how_it_was_got():
@@ -47,6 +48,22 @@ def test_bits_per_dim_are_given_only_for_likelihoods_of_8_bit_data():
     assert "bits_per_dim" in density["numbers"]
     floats = evaluation(model("gaussian"), GREY.astype(np.float32) / 255)
     assert "bits_per_dim" not in floats["numbers"]
+
+
+def test_black_and_white_levels_that_are_not_seen_as_0_and_1_are_grey():
+    assert report.bound_kind(model(), BINARY, "centred") == "cross_entropy"
+    floats = BINARY.astype(np.float32) / 255  # which are not scaled
+    assert report.bound_kind(model(), floats, "centred") == "probability_mass"
+
+
+def test_averages_are_of_no_level():
+    shape, recon = (8, 8, 1), "discretized_logistic"
+    images = np.zeros((2, *shape), np.uint8)
+    kinds = [
+        report.bound_kind(small.model("provae", shape, recon, stage), images, "unit")
+        for stage in (0, -1)
+    ]
+    assert kinds == ["cross_entropy", "probability_mass"]
 
 
 def test_sigma_is_reported_as_fixed_or_learned(hparams):

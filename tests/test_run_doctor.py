@@ -1,5 +1,6 @@
 """What the doctor prints, and that it leaves nothing behind."""
 
+import numpy as np
 from known_images import CONFIGS
 
 import main
@@ -27,6 +28,19 @@ def test_the_doctor_says_what_it_finds_and_writes_nothing(capfd, tmp_path, monke
     assert lines["parameters"] == "3,088"
     assert "a step, " in lines["time"]
     assert said.out.splitlines()[-1] == "verdict: nothing stands out"
+
+
+def test_images_that_stay_in_their_files_are_looked_at(capfd, tmp_path, monkeypatch):
+    images, away = np.random.default_rng(0), tmp_path / "there"
+    away.mkdir()
+    np.save(away / "train.npy", images.integers(0, 256, (300, 8, 8), np.uint8))
+    (tmp_path / "here").mkdir()
+    fields = ["data.name=npy", f"data.path={away}", "model.channels=(4,)"]
+    code, said = doctor_says(
+        capfd, tmp_path / "here", monkeypatch, "own_cnn", *fields, "train.epochs=1"
+    )
+    assert code == 0, said.err
+    assert "243 training" in said.out
 
 
 def test_nothing_is_forecast_of_a_loss_without_a_theory(capfd, tmp_path, monkeypatch):

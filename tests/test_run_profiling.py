@@ -47,6 +47,15 @@ def test_a_profile_is_written_and_shown_and_changes_nothing(
     assert sorted(path.name for path in folder.iterdir()) == ["plugins", "step_3.txt"]
 
 
+def test_a_run_that_is_too_short_for_a_profile_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(profiling, "PIECE", 10**6)
+    train(tmp_path / "run", "--profile")
+    said = "--profile: training was too short for a trace of steps"
+    assert said in capsys.readouterr().out
+    train(tmp_path / "other")
+    assert said not in capsys.readouterr().out
+
+
 def test_training_goes_on_without_a_profile_that_cannot_be_made(
     tmp_path, monkeypatch, capsys
 ):

@@ -255,6 +255,18 @@ def test_batches_that_a_team_cannot_share_are_refused(tmp_path):
             ],
             "--process_id: must be below --num_processes, 2, got 2",
         ),
+        *(
+            (
+                [
+                    "--distributed",
+                    f"--coordinator={value}",
+                    "--num_processes=2",
+                    "--process_id=0",
+                ],
+                f"--coordinator: must be host:port, got {value!r}",
+            )
+            for value in ("nonsense", ":80", "a:b", "a:0", "a:70000")
+        ),
     ],
 )
 def test_flags_that_do_not_fit_together_are_refused(args, text, capsys, monkeypatch):

@@ -8,6 +8,7 @@ from absl import flags
 MODES = ("train", "doctor", "eval", "sample", "replay", "compare")
 BEFORE_A_RUN = ("train", "doctor")  # they can do without one
 OF_COMPARING = ("workdirs", "out")
+OF_SAMPLING = ("num", "sample_seed")
 OF_A_TEAM = ("coordinator", "num_processes", "process_id")
 
 
@@ -79,6 +80,9 @@ def check_one_run(args: flags.FlagValues) -> None:
     for flag in OF_COMPARING:
         if args[flag].present:
             raise ValueError(f"--{flag}: is for --mode=compare")
+    for flag in OF_SAMPLING:
+        if args[flag].present and args.mode != "sample":
+            raise ValueError(f"--{flag}: is for --mode=sample")
     if args.mode == "doctor" and args.workdir is not None:
         raise ValueError("--workdir: is not for --mode=doctor, which looks at a config")
     if args.stage is not None and args.mode not in ("eval", "sample"):
@@ -106,6 +110,12 @@ def check_team(args: flags.FlagValues) -> None:
     if given and len(given) < len(OF_A_TEAM):
         missing = next(flag for flag in OF_A_TEAM if flag not in given)
         raise ValueError(f"--{missing}: must be given with --{given[0]}")
+    if given:
+        host, _, port = args.coordinator.rpartition(":")
+        if not (host and port.isdecimal() and 0 < int(port) < 2**16):
+            raise ValueError(
+                f"--coordinator: must be host:port, got {args.coordinator!r}"
+            )
     if given and args.process_id >= args.num_processes:
         raise ValueError(
             f"--process_id: must be below --num_processes, {args.num_processes}, "

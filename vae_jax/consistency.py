@@ -16,16 +16,44 @@ def check_patience(patience: int, num_valid: int) -> None:
         )
 
 
-def check_rise(field: str, rise_epochs: int, epochs: int) -> None:
-    """Accepts a number that comes to its full height before training ends.
+def check_rises(
+    epochs: int,
+    steps: int,
+    *,
+    warmup_steps: int,
+    warmup_epochs: int,
+    warmup_cycles: int,
+    capacity_epochs: int,
+    **_: object,
+) -> None:
+    """Accepts numbers that come to their full height before training ends.
+
+    Args:
+        epochs: of the whole run.
+        steps: likewise.
+        warmup_steps: of the learning rate.
+        warmup_epochs: this and all others are fields of the ``loss`` section.
+        warmup_cycles: likewise; between two rises are as many epochs at the height.
+        capacity_epochs: likewise.
 
     Raises:
-        ValueError: if it does not.
+        ValueError: if one does not.
     """
-    if rise_epochs > epochs:
+    for field, rise, what, most in (
+        ("optim.warmup_steps", warmup_steps, "steps", steps),
+        ("loss.warmup_epochs", warmup_epochs, "epochs", epochs),
+        ("loss.capacity_epochs", capacity_epochs, "epochs", epochs),
+    ):
+        if rise > most:
+            raise ValueError(
+                f"{field}: must be at most the {what} of the run, {most}, got {rise}"
+            )
+    cycles = warmup_cycles if warmup_epochs else 1
+    if (2 * cycles - 1) * warmup_epochs > epochs:
         raise ValueError(
-            f"{field}: must be at most the epochs of the run, {epochs}, got "
-            f"{rise_epochs}"
+            f"loss.warmup_cycles: must be at most {(epochs // warmup_epochs + 1) // 2} "
+            f"for the last of them to rise to the end in {epochs} epochs with "
+            f"loss.warmup_epochs={warmup_epochs}, got {cycles}"
         )
 
 
@@ -203,6 +231,19 @@ def check_decay(schedule: str, decay_epochs: tuple[int, ...]) -> None:
         raise ValueError(
             f"optim.decay_epochs: must be {wanted} with optim.schedule={schedule}, "
             f"got {decay_epochs}"
+        )
+
+
+def check_scale(scale: str, dtype: np.dtype) -> None:
+    """Accepts a way to scale 8-bit levels for images that have them.
+
+    Raises:
+        ValueError: if they are floats, which are taken as they are.
+    """
+    if scale != "unit" and dtype != np.uint8:
+        raise ValueError(
+            f"data.scale: must be unit for images that are not 8-bit, got {scale!r} "
+            f"for {dtype} ones"
         )
 
 

@@ -137,10 +137,11 @@ def _of_one_scale(
 
 
 def _gaussian_per_pixel(options: Options) -> Likelihood:
-    """Outputs are each pixel's mean and the log of its sigma over ``Hparams.sigma``.
+    """Outputs are each pixel's mean and o, its sigma being floor + sigma exp(o).
 
-    A floor keeps the density of pixels that a decoder renders exactly from growing
-    without end: Rybkin et al. 2021 (arXiv:2006.13202), section 5.
+    Both numbers are of ``Hparams``. The floor keeps the density of pixels that a
+    decoder renders exactly from growing without end: Rybkin et al. 2021
+    (arXiv:2006.13202), section 5.
     """
 
     def parameters(hparams, pixels):

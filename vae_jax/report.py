@@ -5,23 +5,26 @@ from typing import Any
 
 import numpy as np
 
-from vae_jax import data, evaluate
+from vae_jax import data, evaluate, pixels
 from vae_jax.contracts import Hparams, Model, Params
 
 BOUNDS = {
     "probability_mass": "ELBO, a lower bound on the log-probability of an image",
     "density": "ELBO, a lower bound on the log-density of an image",
-    "cross_entropy": "minus (cross-entropy + KL): no likelihood, as pixels are grey",
+    "cross_entropy": "minus (cross-entropy + KL): no likelihood, as pixels are grey "
+    "or averages",
 }
 
 
-def bound_kind(model: Model, images: data.Images) -> str:
+def bound_kind(model: Model, images: data.Images, scale: str) -> str:
     """What the ELBO bounds: see ``evaluate.bound_kind``.
 
-    Before its last stage, a model sees averages over pixels, which are grey.
+    Before its last stage, a model sees averages over pixels, which are grey and of no
+    level.
     """
-    binary = sees_whole_images(model) and is_binary(images)
-    return evaluate.bound_kind(model.likelihood.kind, binary)
+    whole = sees_whole_images(model)
+    binary = whole and pixels.has_ends(images.dtype, scale) and is_binary(images)
+    return evaluate.bound_kind(model.likelihood.kind, binary, levels=whole)
 
 
 def sees_whole_images(model: Model) -> bool:
@@ -38,7 +41,7 @@ def evaluation(
         Name to value, standard error, n, unit and how. Bits/dim only where the bound is
         one on a likelihood of whole 8-bit images.
     """
-    kind = bound_kind(model, images)
+    kind = bound_kind(model, images, scale)
     how = {
         "elbo": BOUNDS[kind],
         "recon": "E_q[-log p(x|z)], one draw of z for each image, all constants",
@@ -136,7 +139,7 @@ def importance(
         scale: of the pixels.
         samples: for each image.
     """
-    bound, kind = evaluate.estimate(found.bound), bound_kind(model, images)
+    bound, kind = evaluate.estimate(found.bound), bound_kind(model, images, scale)
     how = f"importance-weighted bound, {samples} samples for each image"
     numbers = {
         "iw_bound": {**bound._asdict(), "unit": "nats per image", "how": how}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Bool, Float, Int
 from ml_collections import ConfigDict
 
 from vae_jax import (
@@ -44,13 +44,31 @@ class Job(NamedTuple):
         """That of the step which comes when ``step`` are done."""
         return self.phases[growth.stage_at(self.plan, step).index]
 
+    def are_rivals(self, steps: Int[np.ndarray, " N"]) -> Bool[Array, " N"]:
+        """Whether bounds after so many steps are rivals of the final one.
+
+        Not those of other stages, of a mixture of two, or trained for with less of the
+        KL or of its capacity.
+        """
+        last = self.phases[-1]
+
+        def is_rival(step):
+            now = last.schedule(last.hparams, step - 1)
+            whole = last.schedule(last.hparams, step).alpha == 1.0
+            full = now.beta == last.hparams.beta
+            filled = now.capacity == last.hparams.capacity
+            return (step > last.stage.first_step) & whole & full & filled
+
+        return jax.vmap(is_rival)(steps)
+
     def epochs_since_best(self, state: train.TrainState) -> int:
-        """For how long no bound has been better; 0 before the first that counts."""
-        step, best = int(state.step), int(state.best_step)
+        """In how many that count no bound was better; 0 before the first of them."""
+        best = int(state.best_step)
         if not best:
             return 0
-        stage = self.phase_of(best).stage
-        return stage.epochs_done(step) - stage.epochs_done(best)
+        steps = self.phase_of(best).stage.steps_per_epoch
+        ends = np.arange(best + steps, int(state.step) + 1, steps)
+        return int(self.are_rivals(ends).sum())
 
     def phase_of(self, step: int) -> Phase:
         """That of the last of ``step`` steps."""
@@ -113,9 +131,12 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         batch_sizes=config.data.batch_size,
         fadein_ratio=config.train.fadein_ratio,
     )
-    total = sum(stage.epochs for stage in plan)
-    for field in ("warmup_epochs", "capacity_epochs"):
-        consistency.check_rise(f"loss.{field}", config.loss[field], total)
+    consistency.check_rises(
+        sum(stage.epochs for stage in plan),
+        plan[-1].end_step,
+        warmup_steps=config.optim.warmup_steps,
+        **config.loss,
+    )
     rates = growth.per_stage("optim.lr", config.optim.lr, num_stages)
     stages = [
         models.build(likelihood=likelihood, stage=stage, **sizes)
@@ -140,6 +161,7 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
 def _check_fields(config: ConfigDict, dataset: data.Dataset) -> None:
     """Accepts fields that fit each other and the data; see ``consistency``."""
     images, model, loss = dataset.train.images, config.model, config.loss
+    consistency.check_scale(config.data.scale, images.dtype)
     consistency.check_levels(loss.recon, images.dtype, config.data.binarize)
     consistency.check_prior(model.prior, loss.kl, model.prior_components, len(images))
     consistency.check_patience(config.train.patience, len(dataset.valid.images))

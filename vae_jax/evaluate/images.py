@@ -64,8 +64,8 @@ def _images_of(model, draw, params, zs, rows, hparams):
         return model.likelihood.mean(pixels)
 
     def of_one(pixels, row):
-        # Not the key of the image's latents, whose noise would be that of its pixels.
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(KEY), row), 1)
+        # No key of the image's latents, whose noise would be that of its pixels.
+        key = jax.random.fold_in(jax.random.key(KEY + 1), row)
         own = model.likelihood_params(params)
         return model.likelihood.sample(key, own, hparams, pixels)
 

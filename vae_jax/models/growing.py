@@ -124,8 +124,9 @@ def _activated(h: Float[Array, "B H W C"], group_norm: bool) -> Float[Array, "B 
     if group_norm:
         # Groups of four channels, or of as few more as divide them.
         channels = h.shape[-1]
-        groups = math.gcd(channels, max(channels // 4, 1))
-        h = nn.GroupNorm(groups)(h)
+        sizes = range(min(4, channels), channels + 1)
+        size = next(size for size in sizes if channels % size == 0)
+        h = nn.GroupNorm(num_groups=None, group_size=size)(h)
     return nn.leaky_relu(h, 0.2)
 
 

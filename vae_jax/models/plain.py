@@ -78,8 +78,8 @@ class DenseImage(nn.Module):
         size = math.prod(self.shape)
         kernel = self.param("kernel", self.kernel_init, (h.shape[-1], size))
         bias = self.param("bias", nn.initializers.zeros, (size,))
-        # In this order: the CPU computes an activation's derivative in the shape that the
-        # bias was added in, and over flat rows mnist_cnn takes 2 % longer for a step.
+        # In this order: on the CPU an activation's derivative is computed in the shape
+        # that the bias was added in, and over flat rows it takes several times as long.
         image = (h @ kernel).reshape(-1, *self.shape)
         return image + bias.reshape(1, *self.shape)
 

@@ -24,6 +24,7 @@ from vae_jax import (
     tensorboard,
     train,
 )
+from vae_jax.contracts import Trained
 from vae_jax.run import comparing, final, following, replay, team, training
 from vae_jax.run.session import (
     Failed,
@@ -42,7 +43,8 @@ LOGGER = experiment.LOGGER
 NO_MEMORY = "RESOURCE_EXHAUSTED"
 OUT_OF_MEMORY = (
     "out of memory; more train.microbatches, train.remat, or a smaller "
-    "eval.batch_size, loss.kl_samples or model may fit, and what is saved is whole"
+    "eval.batch_size, loss.kl_samples, loss.iw_samples or model may fit, and what is "
+    "saved is whole"
 )
 
 
@@ -175,14 +177,15 @@ def run_sampling(config, workdir, log, num, sample_seed, stage, **_) -> None:
         state, _ = final.chosen(session, newest(session), stage)
         params, key = train.shown_params(state), jax.random.key(sample_seed)
         phase, step = session.job.phase_of(int(state.step)), int(state.step)
-        images = evaluate.sample_means(
-            phase.model, params, key, num, phase.hparams_at(step)
-        )
+        of = Trained(phase.model, params, phase.hparams_at(step))
+        zs = jax.device_get(of.model.sample_prior(params, key, num))
+        size = min(num, session.config.eval.batch_size)
+        images = evaluate.images_of(of, zs, batch_size=size, draw=False)
         name = f"samples_{num}_seed{sample_seed}"
         name += "" if stage is None else f"_stage{stage}"
         path = session.folder / "samples" / name
         files.make_folder(path.parent)
-        plots.samples(path.with_suffix(".png"), np.asarray(images))
+        plots.samples(path.with_suffix(".png"), images)
         content = io.BytesIO()  # numpy says nothing of why it could not write a file
         np.save(content, np.clip(images, 0, 1))
         with files.replacing(path.with_suffix(".npy")) as temporary:

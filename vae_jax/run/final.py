@@ -40,14 +40,15 @@ def finish(
     """
     from vae_jax import plots  # see ``pictured``
 
-    _, job, folder, _ = session
+    config, job, folder, _ = session
     since_best = job.epochs_since_best(state)
     trained_epochs = job.phase_of(int(state.step)).stage.epochs_done(int(state.step))
     state, which = chosen(session, state, stage)
     step = int(state.step)
     phase = job.phase_of(step)
-    # On every device of this process, which then share the work.
-    params = mesh.copied(train.shown_params(state), mesh.of(jax.local_devices()))
+    # On the devices of this process, which then share the work.
+    devices = jax.local_devices()[: config.train.devices or None]
+    params = mesh.copied(train.shown_params(state), mesh.of(devices))
     of = Trained(phase.model, params, phase.hparams_at(step))
     found = {
         "split": "test",
@@ -67,7 +68,7 @@ def finish(
         more = measures.beyond_the_bound(session, of)
         found["numbers"] |= more.pop("numbers")
         per |= more.pop("per_image")
-        found |= more | {"settings": session.config.eval.to_dict()}
+        found |= more | {"settings": config.eval.to_dict()}
     LOGGER.info("%s", report.table(found))
     suffix = "" if stage is None else f"_stage{stage}"
     place = folder / "plots" / suffix.removeprefix("_")

@@ -25,6 +25,7 @@ def follow(config: ConfigDict) -> int:
         feed = stepping.feed_of(job, config)
     except Refused as error:
         # Not the end, as the first would wait: it finds out when it compares.
+        job = None
         print(f"main.py: process {jax.process_index()}: {error}", file=sys.stderr)
     while True:
         what, number = team.told()

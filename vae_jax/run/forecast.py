@@ -26,11 +26,14 @@ MOST_NUMBERS = 2**25  # 256 MiB of float64
 
 
 class Facts(NamedTuple):
-    """Of some of the training images, black and white where those for the test are."""
+    """Of some of the training images as the model sees them.
+
+    They are black and white where those for the test are.
+    """
 
     num: int
     num_values: int  # of each
-    low: float  # as the model sees them; so all further ones
+    low: float
     high: float
     mean: float
     deviation: float
@@ -61,15 +64,14 @@ def some_images(config: ConfigDict, dataset: data.Dataset) -> np.ndarray:
     images = data.binarized_once(dataset.train, config.data.binarize).images
     num_values = math.prod(images.shape[1:])
     most = MOST_IMAGES if num_values <= FEWER_IMAGES else FEWER_IMAGES
-    return measures.some_of(images, max(2, min(most, MOST_NUMBERS // num_values)))
+    most = max(2, min(most, MOST_NUMBERS // num_values))
+    return measures.some_of(images, most)[:]  # read, if they are in files
 
 
 def facts(images: np.ndarray, scale: str) -> Facts:
     """What there is to say about images of any type."""
-    white = 255 if images.dtype == np.uint8 else 1
     x = pixels.to_float(jax.device_put(images), scale)
     x = np.asarray(x).reshape(len(images), -1)
-    grey = (images != 0) & (images != white)
     return Facts(
         num=len(images),
         num_values=x.shape[1],
@@ -77,7 +79,7 @@ def facts(images: np.ndarray, scale: str) -> Facts:
         high=float(x.max()),
         mean=float(x.mean(dtype=np.float64)),
         deviation=float(x.std(dtype=np.float64)),
-        grey=float(grey.mean()),
+        grey=float(((x != 0) & (x != 1)).mean()),
         constant_values=int((x == x[0]).all(axis=0).sum()),
         flat_images=int((x == x[:, :1]).all(axis=1).sum()),
     )

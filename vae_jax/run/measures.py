@@ -39,7 +39,7 @@ def of_the_bound(session: Session, phase: Phase, of: Trained) -> dict[str, Any]:
         terms, of.model, images, config.data.scale, config.loss.kl
     )
     return {
-        "bound_kind": report.bound_kind(of.model, images),
+        "bound_kind": report.bound_kind(of.model, images, config.data.scale),
         "per_image": {name: terms[name] for name in numbers if name in terms},
         "numbers": {
             **numbers,
@@ -99,10 +99,13 @@ def extractor_for(session: Session, of: Trained) -> Extractor | None:
 def importance(session: Session, of: Trained) -> dict[str, Any]:
     """IW-K where the bound is one on a likelihood: ``numbers`` and ``per_image``."""
     config, images = session.config, session.job.dataset.test.images
-    if report.bound_kind(of.model, images) == "cross_entropy":
+    if report.bound_kind(of.model, images, config.data.scale) == "cross_entropy":
+        whole = report.sees_whole_images(of.model)
         LOGGER.info(
-            "No importance-weighted bound: with grey pixels, loss.recon=bce is no "
-            "likelihood. To have one: --config.data.binarize or --config.loss.recon"
+            "No importance-weighted bound: of %s, loss.recon=%s is no likelihood%s",
+            "grey pixels" if whole else "averages over pixels",
+            config.loss.recon,
+            ". To have one: --config.data.binarize or --config.loss.recon" * whole,
         )
         return {"numbers": {}, "per_image": {}}
     num = config.eval.iw_images or len(images)

@@ -42,6 +42,11 @@ class Profile:
             with dispensable():
                 self._write(trace, done, steps, time.perf_counter() - began)
 
+    def end(self) -> None:
+        """Says so if that was wanted and no stage was long enough."""
+        if self._wanted and max(self._pieces.values(), default=0) < PIECE:
+            LOGGER.warning("--profile: training was too short for a trace of steps")
+
     def _begun(self, done: int) -> profiler.Trace | None:
         with dispensable():
             files.make_folder(self._folder)

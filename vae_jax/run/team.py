@@ -35,16 +35,19 @@ def join(
         process_id: of this one, from 0.
 
     Raises:
-        Refused: if neither arguments nor the environment say where this process is.
+        Refused: if neither arguments nor the environment say where this process is, or
+            if it could not join.
     """
     try:
         jax.distributed.initialize(coordinator, num_processes, process_id)
     except (ValueError, RuntimeError) as error:
-        raise Refused(
-            "--distributed: without --coordinator, --num_processes and --process_id, "
-            "must be run by a cluster that JAX knows, such as SLURM or TPU pods "
-            f"({error!s:.200})"
-        ) from error
+        what = (
+            f"process {process_id} could not join the others at {coordinator}"
+            if coordinator
+            else "without --coordinator, --num_processes and --process_id, must be run "
+            "by a cluster that JAX knows, such as SLURM or TPU pods"
+        )
+        raise Refused(f"--distributed: {what} ({error!s:.200})") from error
 
 
 def leads() -> bool:

@@ -2,6 +2,8 @@
 
 import functools
 
+import numpy as np
+
 from vae_jax import (
     evaluate,
     experiment,
@@ -65,6 +67,7 @@ def fit(session: Session, profile: bool) -> TrainState:
                     f"{go_on(session.folder)}",
                     pace.exit_code(),
                 )
+    look.end()
     return state
 
 
@@ -107,12 +110,12 @@ def end_epoch(session: Session, state: TrainState, pace: pacing.Pace) -> TrainSt
         "seconds": pace.epoch_seconds,
         "images_per_second": pace.epoch_rate() * phase.stage.batch_size,
     }
-    rows, elbo = [{**where, "split": "train", **training}], None
+    rows, bound = [{**where, "split": "train", **training}], None
     if len(job.dataset.valid.images):
         terms = phase.terms(params, job.dataset.valid.images, phase.hparams_at(step))
         means = {name: evaluate.estimate(v).value for name, v in terms.items()}
         rows.append({**where, "split": "valid", **means})
-        elbo = means["elbo"]
+        bound = means.get("iw_bound", means["elbo"])  # the one that is trained for
     for row in rows:
         metrics.append_row(folder, row)
     if config.train.tensorboard:
@@ -121,22 +124,14 @@ def end_epoch(session: Session, state: TrainState, pace: pacing.Pace) -> TrainSt
     LOGGER.info("%s", progress.epoch_line(label(session, step), rows))
     with dispensable():
         picture_epoch(session, phase, params, step)
-    # Bounds of other stages, of a mixture of two, or trained for with less of the KL
-    # or of its capacity, are no rivals of the final one.
-    now = phase.schedule(phase.hparams, step - 1)
-    is_final = phase is job.phases[-1] and where["alpha"] == 1.0
-    is_final = is_final and now.beta == phase.hparams.beta
-    is_final = is_final and now.capacity == phase.hparams.capacity
-    return train.with_best(state, elbo) if is_final else state
+    (counts,) = job.are_rivals(np.array([step]))
+    return train.with_best(state, bound) if counts else state
 
 
 def out_of_patience(session: Session, state: TrainState) -> bool:
     """Whether the bound has not become better for ``train.patience`` epochs."""
-    since, patience = (
-        session.job.epochs_since_best(state),
-        session.config.train.patience,
-    )
-    if not 0 < patience <= since:
+    patience = session.config.train.patience
+    if not patience or (since := session.job.epochs_since_best(state)) < patience:
         return False
     LOGGER.info(
         "ended by train.patience: no better bound on the validation images for %s "

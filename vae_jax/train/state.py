@@ -30,7 +30,7 @@ class TrainState(NamedTuple):
     bad_steps: Int[Array, ""]  # skipped, in the whole run
     bad_in_a_row: Int[Array, ""]
     last_bad_step: Int[Array, ""]  # the number of the newest one, from 1; 0 if none
-    best_elbo: Float[Array, ""]  # of the validation set; -inf before the first
+    best_elbo: Float[Array, ""]  # or other bound, see with_best; -inf before the first
     best_step: Int[Array, ""]
 
 
@@ -92,17 +92,18 @@ def epoch_means(state: TrainState) -> dict[str, float]:
     }
 
 
-def with_best(state: TrainState, elbo: float | None) -> TrainState:
-    """The same state, on record as the best if its ELBO is; without one, the latest is.
+def with_best(state: TrainState, bound: float | None) -> TrainState:
+    """The same state, on record as the best if its bound is, or if there is none.
 
     Args:
         state: at the end of an epoch.
-        elbo: of the validation images, if there are any. NaN is never the best.
+        bound: on validation images, if there are any: the importance-weighted one if
+            that is trained for, else the ELBO. NaN is never the best.
     """
-    if elbo is None:
+    if bound is None:
         return state._replace(best_step=jnp.copy(state.step))
     # As it is kept, or rounding alone would make an equal bound a better one.
-    best_elbo = jnp.full_like(state.best_elbo, elbo)
+    best_elbo = jnp.full_like(state.best_elbo, bound)
     if not best_elbo > state.best_elbo:
         return state
     best_step = jnp.copy(state.step)
