@@ -14,6 +14,7 @@ export PYTHONPATH=.
 PYTHON=${PYTHON:-python}
 OUT=${OUT:-accelerator}
 mkdir -p "$OUT"
+rm -f "$OUT/accelerator.md" "$OUT/log.txt"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 failed=()

@@ -1,6 +1,5 @@
 """This project's side: ``train.make_run_steps`` by way of ``assembly.build``."""
 
-import os
 import time
 from typing import Any
 
@@ -122,7 +121,7 @@ class Side:
             "version": f"jax {jax.__version__}",
             "platform": device.platform,
             "device": device.device_kind,
-            "threads": len(os.sched_getaffinity(0)),
+            "threads": compilation.usable_cores(),
             "host_bytes": workers.host_peak_bytes(),
             "device_bytes": stats.get("peak_bytes_in_use"),
         }

@@ -45,7 +45,7 @@ def machine() -> dict[str, Any]:
         cpu = names[0].partition(":")[2].strip() if names else cpu
     return {
         "cpu": cpu,
-        "cores_usable": len(os.sched_getaffinity(0)),
+        "cores_usable": compilation.usable_cores(),
         "load_average": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
     }

@@ -25,7 +25,7 @@ def once():
             call.count += 1
             return arrays
 
-        return decoded.once("kind", mark, decode)
+        return decoded.once("kind", mark, decode, {"images": 2})
 
     call.count = 0
     return call
@@ -85,6 +85,20 @@ def test_a_damaged_file_is_said_and_replaced(once, caplog, damage):
     assert once.count == 2
 
 
+@pytest.mark.parametrize(
+    "other",
+    [{"faces": ARRAYS["images"]}, {"images": np.zeros((3, 3, 4))}, {"images": 2}],
+)
+def test_a_file_of_other_arrays_is_said_and_replaced(once, caplog, other):
+    npz.write(file(), {name: np.array(array) for name, array in other.items()})
+    with caplog.at_level(logging.INFO, "vae_jax"):
+        np.testing.assert_equal(once(), ARRAYS)
+    assert "damaged, to be replaced: " in caplog.text
+    assert "must hold 2 images, got " in caplog.text
+    np.testing.assert_equal(once(), ARRAYS)
+    assert once.count == 1
+
+
 def test_an_unwritable_cache_is_a_warning(once, tmp_path, caplog):
     (tmp_path / "cache").write_text("a file where the folder should be")
     np.testing.assert_equal(once(), ARRAYS)
@@ -98,7 +112,7 @@ def test_a_failure_to_decode_leaves_no_file():
         raise ValueError("a broken image")
 
     with pytest.raises(ValueError, match="a broken image"):
-        decoded.once("kind", "mark", decode)
+        decoded.once("kind", "mark", decode, {})
     assert not file().exists()
 
 

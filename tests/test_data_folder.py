@@ -4,6 +4,7 @@ import functools
 import logging
 import os
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -223,6 +224,7 @@ def test_the_door_holds_out_images_for_the_test(root):
         (None, ValueError),
         ("/nowhere", FileNotFoundError),
         (__file__, FileNotFoundError),
+        ("~no_such_user/images", FileNotFoundError),
     ],
 )
 def test_what_is_no_folder_is_refused(path, kind):
@@ -291,6 +293,28 @@ def test_mixed_grey_and_colour_are_refused_with_a_way_out(root, channels):
         f"{root}: images must be all grey or all in colour, got grey {grey} and colour "
         f"{colour}; --config.data.channels=1 or 3 makes them alike"
     )
+
+
+def test_images_of_other_sizes_are_neither_kept_nor_waited_for(root, monkeypatch):
+    asked, kept = [], set()
+
+    def read(path, image_size, channels):
+        asked.append(path.name)
+        image = np.zeros((2, 2, 1) if len(asked) == 1 else (3, 3, 1), np.uint8)
+        kept.add(path.name)
+        weakref.finalize(image, kept.remove, path.name)
+        return image
+
+    names = [f"{number:04}.png" for number in range(500)]
+    monkeypatch.setattr(folder.decoding, "read", read)
+    monkeypatch.setattr(folder.os.path, "isfile", lambda path: True)
+    images = folder._images(root, names, None, 0)
+    assert next(images).shape == (2, 2, 1)
+    text = r"got 2x2 .* in 0000\.png and 3x3 in 0001\.png"
+    with pytest.raises(ValueError, match=text) as caught:
+        next(images)
+    assert len(asked) <= 1 + folder.AHEAD
+    assert kept == {"0000.png"}, caught  # which may hold the others in its traceback
 
 
 def test_a_link_to_nothing_is_named(root):

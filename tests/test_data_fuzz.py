@@ -63,7 +63,7 @@ def records(*contents):
 
 
 def read_decoded(path):
-    decoded.once("test", path.stem, lambda: {"images": IMAGES})
+    decoded.once("test", path.stem, lambda: {"images": IMAGES}, {})
 
 
 def read_image(path):

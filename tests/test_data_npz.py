@@ -1,7 +1,9 @@
 """Arrays in npz files, whole and broken."""
 
 import io
+import os
 import re
+import stat
 import tracemalloc
 import zipfile
 
@@ -59,6 +61,15 @@ def test_write_makes_the_folder_and_leaves_only_the_file(tmp_path):
     npz.write(path, ARRAYS)
     assert list(path.parent.iterdir()) == [path]
     np.testing.assert_equal(npz.read(path, ("x", "y")), ARRAYS)
+
+
+def test_others_may_read_what_is_written_if_they_may_read_files(tmp_path):
+    before = os.umask(0o022)
+    try:
+        npz.write(tmp_path / "a.npz", {"x": np.zeros(2)})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.npz").stat().st_mode) == 0o644
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):

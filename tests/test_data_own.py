@@ -11,7 +11,7 @@ from conftest import anything
 from test_data_idx import idx_bytes
 
 from vae_jax import data
-from vae_jax.data import own_idx, own_npz
+from vae_jax.data import dataset, npz, own_idx, own_npz
 
 RNG = np.random.default_rng(0)
 BYTES = RNG.integers(0, 256, (20, 6, 5), dtype=np.uint8)
@@ -197,11 +197,30 @@ def test_python_objects_are_refused_and_never_unpickled(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["npz", "idx"])
-@pytest.mark.parametrize("path", [None, "", "/no/such/place"])
+@pytest.mark.parametrize("path", [None, "", "/no/such/place", "~no_such_user/x"])
 def test_a_path_that_is_not_given_or_not_there_is_named(name, path):
-    with pytest.raises(FileNotFoundError, match=r"^data.path: must name a") as caught:
+    begin = f"^data.path: must name an? .* for data.name={name}"
+    with pytest.raises(FileNotFoundError, match=begin) as caught:
         load(name, path)
-    assert str(caught.value).endswith(f"for data.name={name}, got {path or ''!r}")
+    assert str(caught.value).endswith(f", got {path or ''!r}")
+
+
+def test_the_name_of_a_folder_that_is_not_there_is_no_beginning_of_files(tmp_path):
+    idx_folder(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"^data.path: .*, got '.*/fashoin'"):
+        load("idx", str(tmp_path / "fashoin"))
+
+
+def test_an_npz_file_of_more_than_memory_is_refused_before_it_is_read(
+    tmp_path, monkeypatch
+):
+    path = npz_file(tmp_path, train=BYTES, test=BYTES[:1])
+    monkeypatch.setattr(dataset, "MAX_BYTES", BYTES.nbytes + 500)
+    load("npz", path)
+    monkeypatch.setattr(dataset, "MAX_BYTES", BYTES.nbytes)
+    monkeypatch.setattr(npz, "read", None)
+    with pytest.raises(ValueError, match=r"images must take at most .* np\.save the"):
+        load("npz", path)
 
 
 @pytest.mark.parametrize("damage", [lambda c: c[:-200], lambda c: b"", lambda c: b"PK"])

@@ -6,7 +6,7 @@ from conftest import anything
 from PIL import Image
 from tfds_sets import labelled, prepare, stored
 
-from vae_jax.data import own_npy, shard
+from vae_jax.data import counting, own_npy, shard
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (13, 4, 3), dtype=np.uint8)
@@ -54,6 +54,7 @@ def test_a_set_of_tfds_becomes_files(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert shard.main(flags) == 0
     assert capsys.readouterr().out == (
+        f"tfds:tiny: read from tfds {place} (its own order)\n"
         f"To train on it: --config.data.name=npy --config.data.path={out}\n"
     )
     raw = own_npy.load(str(out))
@@ -92,4 +93,29 @@ def test_a_mistake_is_named_and_leaves_no_set(tmp_path, capsys, flags, message):
     flags = [flag.format(root=root) for flag in flags]
     assert shard.main([f"--out={tmp_path / 'out'}", *flags]) == 2
     assert message.format(root=root) in capsys.readouterr().err
-    assert not list((tmp_path / "out").glob("*.npy"))
+    assert not list((tmp_path / "out").rglob("*"))
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_set_is_whole_or_not_there_and_may_be_tried_again(tmp_path, killed):
+    root, out = png_folder(tmp_path / "png"), tmp_path / "out"
+    flags = ["--name=folder", f"--path={root}", f"--out={out}"]
+    broken = root / "test" / "class1" / "09.png"  # train would have been written
+    broken.write_bytes(b"none")
+    if killed:
+        (out / shard.UNFINISHED).mkdir(parents=True)
+        (out / shard.UNFINISHED / "valid.npy").write_bytes(b"half")
+    assert shard.main(flags) == 2
+    assert not list(out.iterdir())
+    broken.unlink()
+    assert shard.main(flags) == 0
+    assert all(path.suffix == ".npy" for path in out.iterdir())
+    assert own_npy.load(str(out)).valid is None
+
+
+def test_how_far_it_is_is_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(counting, "SECONDS_BETWEEN_LINES", 0.0)
+    root = png_folder(tmp_path / "png")
+    flags = ["--name=folder", f"--path={root}", f"--out={tmp_path / 'out'}"]
+    assert shard.main(flags) == 0
+    assert "train: 10 of 10 images" in capsys.readouterr().out

@@ -165,7 +165,7 @@ def test_more_than_fits_in_memory_is_refused_before_it_is_taken(tmp_path):
     huge = {"shardLengths": ["1000000000"]}
     change_info(folder, lambda info: [s.update(huge) for s in info["splits"]])
     assert message(folder) == (
-        ": images must take at most 8 GB of memory, got 30 GB: 1000000000 of 6x5x1; "
+        ": 1000000000 of 6x5x1: images must take at most 8 GB of memory, got 30 GB; "
         "--config.data.image_size=H,W makes them smaller; for more, "
         "python -m vae_jax.data.shard writes files for data.name=npy"
     )

@@ -83,7 +83,7 @@ def test_a_run_shows_how_it_grew(name, whole):
     with Image.open(folder / "plots" / "growth.gif") as animation:
         assert animation.n_frames == 3
     log = (folder / "train.log").read_text()
-    assert "epoch 3/4, stage 2/2, 8x8, alpha 1.00" in log
+    assert "epoch 3/4, stage 1/1, 8x8, alpha 1.00" in log
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -1,6 +1,8 @@
 """The run directory."""
 
 import json
+import os
+import subprocess
 
 import pytest
 
@@ -132,6 +134,32 @@ def test_damaged_sums_of_the_data_are_an_error_that_says_what_to_do(tmp_path, co
     with pytest.raises(ValueError, match=r"data\.json: must be (a )?JSON") as caught:
         experiment.check_data(str(tmp_path), {"train": "a"})
     assert remedy in str(caught.value)
+
+
+def test_code_below_the_checkout_of_something_else_is_of_no_commit(
+    tmp_path, monkeypatch
+):
+    def git(*args):
+        name = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", "-C", tmp_path, *name, *args], check=True)
+
+    git("init", "--quiet")
+    git("commit", "--quiet", "--allow-empty", "--message=other")
+    (tmp_path / "experiment.py").touch()
+    monkeypatch.setattr(experiment, "__file__", str(tmp_path / "experiment.py"))
+    nothing = {"git_commit": None, "git_uncommitted": None}
+    assert experiment._checkout() == nothing
+    git("add", "experiment.py")
+    git("commit", "--quiet", "--message=ours")
+    assert len(experiment._checkout()["git_commit"]) == 40
+
+
+def test_a_workdir_that_is_not_utf_8_is_refused(tmp_path):
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    with pytest.raises(
+        ValueError, match=r"--workdir: must be UTF-8, got '.*/caf\\udce9"
+    ):
+        experiment.check_folder(name, {})
 
 
 def test_the_environment_has_an_entry_for_each_process(tmp_path):

@@ -107,6 +107,20 @@ def test_the_manifold_is_laid_out_as_a_scatter_plot(
     np.testing.assert_allclose(drawn["images"][7, 3], expected, atol=1e-5)  # float32
 
 
+def test_frames_of_all_widths_are_in_the_animation_whole(tmp_path):
+    (tmp_path / growing.FRAMES).mkdir()
+    for epoch, width in enumerate((20, 36, 28)):
+        image = Image.new("RGB", (width, 10), "black")
+        image.save(tmp_path / growing.FRAMES / f"{epoch:04}.png")
+    growing.animation(tmp_path)
+    with Image.open(tmp_path / "growth.gif") as found:
+        assert (found.size, found.n_frames) == ((36, 10), 3)
+        for number, width in enumerate((20, 36, 28)):
+            found.seek(number)
+            black = np.asarray(found.convert("L"))[5] < 128
+            assert black.sum() == width
+
+
 def test_a_damaged_frame_is_left_out_of_the_animation_and_said(tmp_path, caplog):
     (tmp_path / "growth").mkdir()
     for name in ("0001", "0002", "0003"):

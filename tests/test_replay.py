@@ -56,7 +56,7 @@ def test_a_step_in_the_middle_of_a_fade_is_replayed(tmp_path, capfd):
     found = replay(folder, 12)
     out = capfd.readouterr().out
     assert "from the state after step 11" in out
-    assert "Step 12 (epoch 4, batch 1, stage 2/2, alpha 0.50, learning rate " in out
+    assert "Step 12 (epoch 4, batch 1, stage 1/1, alpha 0.50, learning rate " in out
     row = next(r for r in rows(folder) if (r["epoch"], r["split"]) == (4, "train"))
     assert found["terms"].keys() == {"recon", "kl", "elbo", "kl_group_0", "kl_group_1"}
     for name, term in found["terms"].items():

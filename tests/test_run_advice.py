@@ -142,8 +142,8 @@ FRAMED[:, 0] = 0.5  # a row that never changes leaves 12 directions of 16 values
             BLACK_AND_WHITE,
             GROWING,
             [
-                "train.epochs_per_stage=(9, 3, 9): in stage 1, 1x1, latents can",
-                "in stage 2, 2x2, latents can gain at most 0.59 nats, so its 3 epochs",
+                "train.epochs_per_stage=(9, 3, 9): in stage 0, 1x1, latents can",
+                "in stage 1, 2x2, latents can gain at most 0.59 nats, so its 3 epochs",
             ],
         ),
         (

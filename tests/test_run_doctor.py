@@ -72,11 +72,11 @@ def test_every_stage_that_is_trained_is_looked_at(capfd, tmp_path, monkeypatch):
     rows = [line.split() for line in said.out.splitlines()]
     # Stage, grid, latents of all groups so far, and 1/4 over the weight of the stage.
     stages = {row[0]: row for row in rows if len(row) > 9 and row[1] in ("2x2", "8x8")}
-    assert stages.keys() == {"1", "3"}
-    assert (stages["1"][2], stages["3"][2]) == ("1", "6")
-    assert (stages["1"][-1], stages["3"][-1]) == ("0.0156", "0.25")
+    assert stages.keys() == {"0", "2"}
+    assert (stages["0"][2], stages["2"][2]) == ("1", "6")
+    assert (stages["0"][-1], stages["2"][-1]) == ("0.0156", "0.25")
     timed = [row[1] for row in rows if row[:1] == ["stage"] and row[1].isdigit()]
-    assert timed == ["1", "3"]
+    assert timed == ["0", "2"]
     # Nine epochs of four steps of half a second, twice
     assert "  all steps         36s, without evaluation" in said.out
     assert "1 MB: state 1" in said.out

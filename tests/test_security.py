@@ -96,7 +96,7 @@ def test_a_cache_that_holds_python_objects_is_made_anew_and_never_unpickled(
     path, trace = tmp_path / "vae_jax" / "a" / "b.npz", tmp_path / "trace"
     path.parent.mkdir(parents=True)
     np.savez(path, images=np.array([Trap(trace)], dtype=object))
-    found = decoded.once("a", "b", lambda: {"images": np.zeros(3)})
+    found = decoded.once("a", "b", lambda: {"images": np.zeros(3)}, {"images": 3})
     np.testing.assert_array_equal(found["images"], np.zeros(3))
     assert not trace.exists()
 
@@ -118,7 +118,7 @@ def test_an_archive_writes_nothing_whatever_its_members_are_called(tmp_path, nam
     ]
 
 
-@pytest.mark.parametrize("form", ["proto", "legacy", "within"])
+@pytest.mark.parametrize("form", ["proto", "legacy", "within", "linked"])
 def test_a_prepared_set_cannot_have_a_module_of_its_own_imported(
     tmp_path, monkeypatch, form
 ):
@@ -129,7 +129,7 @@ def test_a_prepared_set_cannot_have_a_module_of_its_own_imported(
     monkeypatch.delitem(sys.modules, "hostile", raising=False)
     features = json.loads((place / "features.json").read_text())
     name = "hostile.Feature"
-    if form == "proto":
+    if form in ("proto", "linked"):
         features["featuresDict"]["features"]["image"]["pythonClassName"] = name
     elif form == "legacy":
         features = {"type": name, "content": {}}
@@ -138,6 +138,11 @@ def test_a_prepared_set_cannot_have_a_module_of_its_own_imported(
         kind = "tensorflow_datasets.core.features.sequence_feature.Sequence"
         features = {"pythonClassName": kind, "jsonFeature": {"json": text}}
     (place / "features.json").write_text(json.dumps(features))
+    if form == "linked":  # which TFDS follows
+        hidden = tmp_path / "sets" / ".hidden"
+        place.rename(hidden)
+        place.symlink_to(hidden)
+        (hidden / "circle").symlink_to(hidden)
     wanted = anything(directory=str(tmp_path / "sets"))
     with pytest.raises(ValueError, match=r"got 'hostile\.Feature' in features\.json"):
         tfds_source.load("tfds:tiny", wanted)

@@ -57,8 +57,6 @@ def keep(wanted: bool) -> None:
 
 def machine() -> str:
     """A name of this kind of machine: what XLA compiles for the CPU depends on it."""
-    # Which of the cores a process may use, where the system tells, is what counts.
-    usable = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
     told = [platform.processor(), os.environ.get("NPROC"), os.cpu_count()]
     processor = pathlib.Path("/proc/cpuinfo")
     if processor.is_file():
@@ -66,7 +64,14 @@ def machine() -> str:
         names = "model name", "flags", "CPU part", "Features"
         told += sorted({line for line in lines if line.startswith(names)})
     total = hashlib.sha256(repr(told).encode()).hexdigest()
-    return f"{platform.machine()}_{len(usable)}_cores_{total[:12]}"
+    return f"{platform.machine()}_{usable_cores()}_cores_{total[:12]}"
+
+
+def usable_cores() -> int:
+    """Those that this process may use, where the system tells; else all that it has."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def trim(root: pathlib.Path, max_bytes: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from vae_jax import __version__, files, settings
+from vae_jax import __version__, compilation, files, settings
 
 LOGGER = logging.getLogger("vae_jax")
 DATA = "data.json"
@@ -32,6 +32,10 @@ def check_folder(workdir: pathlib.Path | str | None, config: dict[str, Any]) -> 
     """
     if workdir is None:
         return
+    try:
+        os.fspath(workdir).encode()
+    except UnicodeEncodeError as error:  # of bytes that the checkpoint library refuses
+        raise ValueError(f"--workdir: must be UTF-8, got {workdir!a}") from error
     folder = pathlib.Path(workdir)
     if not folder.exists():
         return
@@ -224,13 +228,24 @@ def record_environment(folder: pathlib.Path, command: list[str]) -> None:
         "command": command,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cores": os.cpu_count(),
+        "cores": compilation.usable_cores(),
         "devices": [f"{d.platform}: {d.device_kind}" for d in jax.devices()],
         "versions": versions,
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_uncommitted": _git("status", "--porcelain", "--untracked-files=no"),
+        **_checkout(),
     }
     files.write_json(path, [*earlier, entry])
+
+
+def _checkout() -> dict[str, str | None]:
+    """Which commit the code is of, and what is not committed; None if it is of none."""
+    # Installed below another project's checkout, it is not of that.
+    ours = _git("ls-files", pathlib.Path(__file__).name)
+    return {
+        "git_commit": _git("rev-parse", "HEAD") if ours else None,
+        "git_uncommitted": _git("status", "--porcelain", "--untracked-files=no")
+        if ours
+        else None,
+    }
 
 
 def _git(*args: str) -> str | None:

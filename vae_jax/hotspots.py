@@ -116,7 +116,10 @@ def table(costs: Mapping[Origin, Cost], steps: int, seconds: float) -> str:
         f"{'share':>8}{'ms a step':>12}{'times':>8}  pass      part of the program",
     ]
     rows = list(costs.items())
-    lines += [_row(cost, total, steps, *key) for key, cost in rows[:SHOWN]]
+    lines += [
+        _row(cost, total, steps, key.passed, key.place or "(the loop itself)")
+        for key, cost in rows[:SHOWN]
+    ]
     if rest := [cost for _, cost in rows[SHOWN:]]:
         cost = Cost(sum(c.seconds for c in rest), sum(c.times for c in rest))
         lines.append(_row(cost, total, steps, "", f"{len(rest)} parts more"))

@@ -10,6 +10,7 @@ from vae_jax.contracts import Extractor
 
 SEED = 0  # of the subsets that KID and the extrapolation draw
 UNIT = "squared units of the features"
+UNITS = {"density": "ratio, may exceed 1"}  # of the others in it, a share
 
 
 class Features(NamedTuple):
@@ -65,7 +66,7 @@ def comparison(
         "standard_error": kid.standard_error,
         **sizes,
         "unit": "squared MMD",
-        "how": f"{what}; {kid.subsets} subsets of {kid.subset_size}, cubic kernel",
+        "how": f"{what}; {_subsets(kid)} of {kid.subset_size}, cubic kernel",
     }
     neighbours = 5
     shares = distances.prdc(real.rows, fake.rows, k=neighbours)
@@ -73,10 +74,14 @@ def comparison(
         found[f"{name}_{extractor.name}"] = {
             "value": value,
             **sizes,
-            "unit": "share",
+            "unit": UNITS.get(name, "share"),
             "how": f"{what}; {neighbours} nearest neighbours",
         }
     return found
+
+
+def _subsets(kid: distances.Kid) -> str:
+    return "1 subset" if kid.subsets == 1 else f"{kid.subsets} subsets"
 
 
 def fewest_for_infinity(extractor: Extractor) -> int:

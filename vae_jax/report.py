@@ -210,7 +210,7 @@ def table(found: dict[str, Any]) -> str:
 
 def _line(name: str, number: dict[str, Any]) -> str:
     error = number.get("standard_error")
-    spread = "" if error is None else f" +- {error:.3f}"
+    spread = "" if error is None or math.isnan(error) else f" +- {error:.3f}"
     count = f", n = {number['n']}" if "n" in number else ""
     value = number["value"]
     shown = "not finite" if value is None else _shown(value)

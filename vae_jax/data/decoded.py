@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,10 @@ VERSION = 1  # to be raised when the same files come to be decoded to other arra
 
 
 def once(
-    kind: str, fingerprint: str, decode: Callable[[], dict[str, np.ndarray]]
+    kind: str,
+    fingerprint: str,
+    decode: Callable[[], dict[str, np.ndarray]],
+    lengths: Mapping[str, int],
 ) -> dict[str, np.ndarray]:
     """The arrays of the cache's file, else those of ``decode``, which go there.
 
@@ -25,12 +28,14 @@ def once(
         kind: of source: a folder of the cache.
         fingerprint: of all that the arrays depend on; see the function.
         decode: called at most once, and not at all if the file is there and whole.
+        lengths: of arrays that must be in it.
     """
     name = f"{kind}/{fingerprint}.npz"
     path = cache.path(name)
     if os.path.isfile(path):
         try:
             arrays = npz.read(path, npz.names(path), max_bytes=None)
+            _check_lengths(path, arrays, lengths)
         except ValueError as error:
             log.warning("%s: cache: damaged, to be replaced: %s", kind, error)
         else:
@@ -39,6 +44,15 @@ def once(
     arrays = decode()
     cache.keep(name, arrays, kind)
     return arrays
+
+
+def _check_lengths(
+    path: pathlib.Path, arrays: Mapping[str, np.ndarray], lengths: Mapping[str, int]
+) -> None:
+    for key, length in lengths.items():
+        shape = arrays[key].shape if key in arrays else None
+        if not shape or shape[0] != length:
+            raise ValueError(f"{path}: must hold {length} {key}, got {shape or 'none'}")
 
 
 def fingerprint(paths: Iterable[pathlib.Path], *extra: Any) -> str:

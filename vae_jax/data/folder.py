@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from jaxtyping import UInt8
 
-from vae_jax.data import counting, decoded, decoding
+from vae_jax.data import counting, decoded, decoding, search
 from vae_jax.data.dataset import TO_FILES, Examples, Raw, Split, Wanted, check_memory
 
 log = logging.getLogger("vae_jax")
@@ -41,7 +41,10 @@ def load(wanted: Wanted) -> Raw:
     options = wanted.image_size, wanted.channels
     mark = decoded.fingerprint([root / name for name in names], *options)
     arrays = decoded.once(
-        "folder", mark, lambda: {"images": _decode(root, names, *options)}
+        "folder",
+        mark,
+        lambda: {"images": _decode(root, names, *options)},
+        {"images": len(names)},
     )
     cuts = np.cumsum([len(members) for members in parts.values()])[:-1]
     images = dict(zip(parts, np.split(arrays["images"], cuts), strict=True))
@@ -76,7 +79,7 @@ def _root(path: str | None) -> pathlib.Path:
     text = f"data.path: must name a folder for data.name=folder, got {path or ''!r}"
     if not path:
         raise ValueError(text)
-    root = pathlib.Path(path).expanduser()
+    root = search.place(path)
     if not os.path.isdir(root):
         raise FileNotFoundError(text)
     return root
@@ -155,42 +158,50 @@ def _images(
         except ValueError as error:
             raise ValueError(f"{root / name}: {error}") from error
 
+    def read_alike(name: str) -> np.ndarray | tuple[int, ...]:
+        """The image, or the shape of one that is not to be kept."""
+        image = read(name)
+        return image if image.shape == first.shape else image.shape
+
+    def taken(name: str, future: Future) -> np.ndarray:
+        found = future.result()
+        if isinstance(found, tuple):
+            raise _unlike(root, (names[0], first.shape), (name, found))
+        return found
+
     first = read(names[0])
     yield first
-    # Pillow decodes outside of Python's lock.
-    with ThreadPoolExecutor() as pool:
-        coming: collections.deque = collections.deque()
+    pool = ThreadPoolExecutor()  # Pillow decodes outside of Python's lock
+    coming: collections.deque = collections.deque()
+    try:
         for name in names[1:]:
-            coming.append((name, pool.submit(read, name)))
+            coming.append((name, pool.submit(read_alike, name)))
             if len(coming) == AHEAD:
-                yield _alike(root, (names[0], first), *coming.popleft())
+                yield taken(*coming.popleft())
         while coming:
-            yield _alike(root, (names[0], first), *coming.popleft())
+            yield taken(*coming.popleft())
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _alike(root: pathlib.Path, one: tuple[str, np.ndarray], name: str, other: Future):
-    _check_alike(root, (one[0], one[1].shape), (name, other.result().shape))
-    return other.result()
-
-
-def _check_alike(
+def _unlike(
     root: pathlib.Path,
     one: tuple[str, tuple[int, ...]],
     other: tuple[str, tuple[int, ...]],
-) -> None:
+) -> ValueError:
+    """What is wrong with two images of different shapes."""
     (a, (height, width, channels)), (b, shape) = one, other
     if shape[:2] != (height, width):
-        raise ValueError(
+        return ValueError(
             f"{root}: images must have one size, got {height}x{width} (height x width) "
             f"in {a} and {shape[0]}x{shape[1]} in {b}; "
             "--config.data.image_size=H,W scales and crops them"
         )
-    if shape[2] != channels:
-        grey, colour = (a, b) if channels == 1 else (b, a)
-        raise ValueError(
-            f"{root}: images must be all grey or all in colour, got grey {grey} and "
-            f"colour {colour}; --config.data.channels=1 or 3 makes them alike"
-        )
+    grey, colour = (a, b) if channels == 1 else (b, a)
+    return ValueError(
+        f"{root}: images must be all grey or all in colour, got grey {grey} and "
+        f"colour {colour}; --config.data.channels=1 or 3 makes them alike"
+    )
 
 
 def _labels(parts: Names) -> dict[str, np.ndarray | None]:

@@ -4,7 +4,6 @@ import contextlib
 import io
 import os
 import pathlib
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from vae_jax import files
 from vae_jax.data import streams
 
 MAX_BYTES = 1 << 30  # of one array; MNIST's largest has 47 MB
@@ -35,6 +35,24 @@ def names(path: pathlib.Path) -> tuple[str, ...]:
     with _opened(path) as archive:
         members = archive.namelist()
     return tuple(n.removesuffix(SUFFIX) for n in members if n.endswith(SUFFIX))
+
+
+def size(path: pathlib.Path, keys: Sequence[str]) -> int:
+    """How many bytes the arrays named ``keys`` have; none is read.
+
+    Raises:
+        ValueError: if the file cannot be read, or has one of a size that is not true.
+        KeyError: if it has none of that name.
+    """
+    total = 0
+    with _opened(path) as archive:
+        for info in (archive.getinfo(f"{key}{SUFFIX}") for key in keys):
+            try:
+                _check_size(archive, info, max_bytes=None)
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from error
+            total += info.file_size
+    return total
 
 
 def read(
@@ -70,14 +88,8 @@ def write(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
         OSError: if the folder cannot be made or written to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 @contextlib.contextmanager

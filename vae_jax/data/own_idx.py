@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from vae_jax.data import idx
+from vae_jax.data import idx, search
 from vae_jax.data.dataset import Raw, Split
 
 # "train-images-idx3-ubyte.gz", "emnist-letters-test-labels-idx1-ubyte" and the like.
@@ -55,13 +55,16 @@ def load(path: str | None) -> Raw:
 
 def _place(path: str | None) -> tuple[pathlib.Path, str]:
     """The folder, and what the names of its files must begin with."""
-    place = pathlib.Path(path or "").expanduser()
+    place = search.place(path or "")
     if path and place.is_dir():
         return place, ""
     if path and place.parent.is_dir():
-        return place.parent, place.name
+        begin = place.name
+        if any(file.name.startswith(begin) for file in place.parent.iterdir()):
+            return place.parent, begin
     raise FileNotFoundError(
-        f"data.path: must name a folder for data.name=idx, got {path or ''!r}"
+        "data.path: must name a folder for data.name=idx, or one and the beginning of "
+        f"its files' names, got {path or ''!r}"
     )
 
 

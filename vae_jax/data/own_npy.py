@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vae_jax.data import npz
+from vae_jax.data import npz, search
 from vae_jax.data.dataset import Raw, Split, whole_labels
 from vae_jax.data.mapped import Mapped
 
@@ -41,7 +41,7 @@ def load(path: str | None) -> Raw:
         TypeError: if an array is of a wrong kind.
         ValueError: if a file is damaged or missing, or two of them do not fit together.
     """
-    place = pathlib.Path(path or "").expanduser()
+    place = search.place(path or "")
     if not path or not place.exists():
         raise FileNotFoundError(
             f"data.path: must name an npy file or a folder of them for data.name=npy, "

@@ -5,8 +5,8 @@ import pathlib
 
 import numpy as np
 
-from vae_jax.data import npz
-from vae_jax.data.dataset import Raw, Split, rows_of, whole_labels
+from vae_jax.data import npz, search
+from vae_jax.data.dataset import Raw, Split, check_memory, rows_of, whole_labels
 
 PARTS = ("train", "valid", "test")
 LAYOUTS = (
@@ -14,6 +14,8 @@ LAYOUTS = (
     "train, valid and test: the rows of each part; or train, valid and test with the "
     "images of each part themselves, and train_labels and so on"
 )
+
+FOR_MORE = "for more, np.save the images of each part for data.name=npy"
 
 
 def load(path: str | None) -> Raw:
@@ -28,7 +30,7 @@ def load(path: str | None) -> Raw:
         TypeError: if an array is of a wrong kind.
         ValueError: if the file is damaged, or does not hold what it should.
     """
-    file = pathlib.Path(path or "").expanduser()
+    file = search.place(path or "")
     if not path or not file.is_file():
         raise FileNotFoundError(
             f"data.path: must name an npz file for data.name=npz, got {path or ''!r}"
@@ -36,6 +38,8 @@ def load(path: str | None) -> Raw:
     names = npz.names(file)
     source = f"npz {file}"
     chosen = [part for part in PARTS if part in names]
+    images = ["images"] if "images" in names else chosen
+    check_memory(str(file), npz.size(file, images), FOR_MORE)
     if "images" in names:
         whole = _split(file, names, "images", "labels")
         if not chosen:

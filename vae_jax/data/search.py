@@ -47,6 +47,11 @@ def first(
     )
 
 
+def place(text: str) -> pathlib.Path:
+    """What the user names; ``~`` stays as it is where nothing says whose home it is."""
+    return pathlib.Path(os.path.expanduser(text))
+
+
 def given_folder(directory: str | None) -> pathlib.Path | None:
     """The folder that the user named: ``directory``, else ``$VAE_JAX_DATA_DIR``.
 
@@ -54,14 +59,14 @@ def given_folder(directory: str | None) -> pathlib.Path | None:
         FileNotFoundError: if ``directory`` is no folder.
     """
     if directory:
-        folder = pathlib.Path(directory).expanduser()
+        folder = place(directory)
         if not os.path.isdir(folder):
             raise FileNotFoundError(
                 f"data.dir: must be an existing folder, got {directory!r}"
             )
         return folder
     name = os.environ.get("VAE_JAX_DATA_DIR")
-    return pathlib.Path(name).expanduser() if name else None
+    return place(name) if name else None
 
 
 def places_below(folder: pathlib.Path | None, name: str) -> list[pathlib.Path]:

@@ -10,18 +10,20 @@ read one by one, so any number of them takes little memory.
 import argparse
 import itertools
 import pathlib
+import shutil
 import sys
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Int32
 
-from vae_jax import files
+from vae_jax import files, logs
 from vae_jax.data import counting, folder, tfds_source
 from vae_jax.data.dataset import Examples, Wanted
 from vae_jax.data.own_npy import LABELS
 
 SHARD_BYTES = 2**30  # of a file
+UNFINISHED = ".unfinished"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,7 +48,8 @@ def main(argv: Sequence[str]) -> int:
             channels=args.channels,
             num_images=0,
         )
-        write(args.out, examples(args.name, wanted))
+        with logs.shown():
+            write(args.out, examples(args.name, wanted))
     except (ValueError, OSError) as error:
         print(f"shard: {error}", file=sys.stderr)
         return 2
@@ -84,23 +87,34 @@ def write(
 ) -> None:
     """Writes each part to ``out``, in its order, as ``own_npy`` reads it.
 
+    All of it comes from a folder in it at the end, or what is there after a mistake
+    could pass for a smaller set.
+
     Raises:
         ValueError: if the folder holds something, or an image cannot be read.
         OSError: if it cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    if any(out.iterdir()):
+    unfinished = out / UNFINISHED
+    if any(path != unfinished for path in out.iterdir()):
         raise ValueError(f"--out: must be new or empty, got {out}, which holds files")
-    for part, found in parts.items():
-        labels = _write_images(out, part, found, shard_bytes)
-        if found.labelled:
-            path = out / f"{part}{LABELS}.npy"
-            with files.replacing(path) as temporary, temporary.open("wb") as stream:
-                np.save(stream, labels)
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
+    try:
+        unfinished.mkdir()
+        for part, found in parts.items():
+            labels = _write_images(unfinished, part, found, shard_bytes)
+            if found.labelled:
+                path = unfinished / f"{part}{LABELS}.npy"
+                with files.naming(path), path.open("wb") as stream:
+                    np.save(stream, labels)
+        for path in sorted(unfinished.iterdir()):
+            path.rename(out / path.name)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _write_images(
-    out: pathlib.Path, part: str, found: Examples, shard_bytes: int
+    folder: pathlib.Path, part: str, found: Examples, shard_bytes: int
 ) -> Int32[np.ndarray, " N"]:
     """The labels of the images that it has written."""
     each = iter(counting.counted(part, found.each, found.count))
@@ -111,8 +125,8 @@ def _write_images(
     for number in range(num_files):
         begin = number * in_each
         count = min(in_each, found.count - begin)
-        path = out / f"{part}-{number:05}-of-{num_files:05}.npy"
-        with files.replacing(path) as temporary, temporary.open("wb") as stream:
+        path = folder / f"{part}-{number:05}-of-{num_files:05}.npy"
+        with files.naming(path), path.open("wb") as stream:
             # Of so many that there shall be: no array has to hold them.
             header = {"descr": "|u1", "fortran_order": False}
             header["shape"] = (count, *first.shape)

@@ -14,7 +14,7 @@ from jaxtyping import Int32, UInt8
 from PIL import Image
 
 from vae_jax.data import counting, decoding, tfrecord
-from vae_jax.data.dataset import MAX_BYTES, TO_FILES, Examples
+from vae_jax.data.dataset import TO_FILES, Examples, check_memory
 
 Builder = Any  # a tfds.core.DatasetBuilder
 Feature = Any  # a tfds.features.FeatureConnector
@@ -223,13 +223,11 @@ def _is_labelled(builder: Builder) -> bool:
 def _check_memory(builder: Builder, shape: tuple[int, ...]) -> None:
     splits = builder.info.splits
     total = sum(splits[n].num_examples for n in PARTS.values() if n in splits)
-    size = total * int(np.prod(shape))
-    if size > MAX_BYTES:
-        raise ValueError(
-            f"{builder.data_dir}: images must take at most {MAX_BYTES / 1e9:g} GB of "
-            f"memory, got {size / 1e9:.3g} GB: {total} of {_size(shape)}; "
-            f"--config.data.image_size=H,W makes them smaller; {TO_FILES}"
-        )
+    check_memory(
+        f"{builder.data_dir}: {total} of {_size(shape)}",
+        total * math.prod(shape),
+        f"--config.data.image_size=H,W makes them smaller; {TO_FILES}",
+    )
 
 
 def _several_sizes(

@@ -119,8 +119,9 @@ def parse(name: str) -> str:
 def homes() -> list[pathlib.Path]:
     """Where TFDS keeps prepared sets, and then where ``load`` prepares them."""
     named = os.environ.get("TFDS_DATA_DIR")
-    folders = [pathlib.Path(named).expanduser()] if named else []
-    return [*folders, pathlib.Path.home() / "tensorflow_datasets", cache.path("tfds")]
+    folders = [named] if named else []
+    places = map(search.place, [*folders, "~/tensorflow_datasets"])
+    return [*places, cache.path("tfds")]
 
 
 def find(asked: str, roots: Sequence[pathlib.Path]) -> Builder:
@@ -160,11 +161,24 @@ def _check_classes(folder: pathlib.Path) -> None:
 
     A module of that name may lie in the set itself.
     """
-    for path in sorted(folder.rglob("features.json")):
+    for path in sorted(_below(folder, "features.json")):
         names = set(_named_classes(json.loads(path.read_text())))
         foreign = sorted(n for n in names if not n.startswith("tensorflow_datasets."))
         if foreign:
             raise ValueError(f"{foreign[0]!r} in {path.name}, no feature of TFDS's own")
+
+
+def _below(folder: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
+    """Every file of that name, links to folders followed, as TFDS follows them."""
+    seen = set()
+    for here, folders, names in os.walk(folder, followlinks=True):
+        place = os.path.realpath(here)
+        if place in seen:  # by another link, or a link to a folder that it lies in
+            folders.clear()
+            continue
+        seen.add(place)
+        if name in names:
+            yield pathlib.Path(here, name)
 
 
 def _named_classes(tree: Any) -> Iterator[str]:
@@ -202,7 +216,12 @@ def read(builder: Builder, image_size: tuple[int, int] | None, channels: int) ->
 
     files = [path for path in sorted(folder.iterdir()) if path.is_file()]
     fingerprint = decoded.fingerprint(files, image_size, channels)
-    arrays = decoded.once(KIND, fingerprint, decode)
+    splits = builder.info.splits
+    counts = {
+        f"{part}_images": splits[name].num_examples
+        for part, name in _parts(builder).items()
+    }
+    arrays = decoded.once(KIND, fingerprint, decode, counts)
     splits = {
         part: Split(arrays[f"{part}_images"], arrays.get(f"{part}_labels"))
         for part in tfds_records.PARTS

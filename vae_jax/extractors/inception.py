@@ -99,7 +99,7 @@ def _given(weights: str | None) -> pathlib.Path | None:
     what, name = (FIELD, weights) if weights else (VARIABLE, os.environ.get(VARIABLE))
     if not name:
         return None
-    path = pathlib.Path(name).expanduser()
+    path = search.place(name)
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{what}: must be an existing file, got {name!r}")
     try:

@@ -96,7 +96,7 @@ def _page(run: Run) -> str:
     ]
     top = [element("h1", title), *(element("p", line) for line in subtitle)]
     nav = [element("nav", *links, **{"aria-label": "Sections"})] if links else []
-    end = "Numbers are rounded here; eval.json and metrics.jsonl have all digits."
+    end = "Numbers are rounded here; the JSON files of the run have all digits."
     body = [
         element("header", *top, _facts(run), *nav),
         element("main", *sections),

@@ -150,7 +150,7 @@ def kl_per_dimension(path: Path, groups: Sequence[Sequence[float]]) -> None:
         starts = np.cumsum([0, *sizes])
         for k, (start, size) in enumerate(zip(starts[:-1], sizes, strict=True)):
             where = np.arange(start, start + size)
-            total = np.nansum(values[where])
+            total = np.nansum(values[where]) if finite[where].any() else math.nan
             colour = COLOURS[k % len(COLOURS)]
             name = f"group {k}: {total:.2f} nats"
             axes.bar(where, np.where(finite, values, 0)[where], fc=colour, label=name)

@@ -6,7 +6,7 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from vae_jax import files
 from vae_jax.plots import drawing
@@ -32,11 +32,15 @@ def animation(folder: pathlib.Path) -> None:
     for path in sorted((folder / FRAMES).glob("*.png")):
         try:
             with Image.open(path) as image:
-                frames.append(image.convert("P", palette=Image.Palette.ADAPTIVE))
+                frames.append(image.convert("RGB"))
         except (OSError, SyntaxError) as error:  # Pillow's own for some broken PNG
             LOGGER.warning("%s: left out of growth.gif: %s", path, error)
     if not frames:
         return
+    # Some are wider than others by their titles.
+    size = tuple(np.max([frame.size for frame in frames], axis=0).tolist())
+    frames = [ImageOps.pad(frame, size, color="white") for frame in frames]
+    frames = [f.convert("P", palette=Image.Palette.ADAPTIVE) for f in frames]
     path = folder / "growth.gif"
     times = [*[FRAME_MS] * (len(frames) - 1), LAST_FRAME_MS]
     first, *others = frames

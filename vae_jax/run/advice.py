@@ -97,7 +97,7 @@ def of_latents(
             yield Finding(
                 COSTLY,
                 f"train.epochs_per_stage={config.train.epochs_per_stage}: in stage "
-                f"{stage.index + 1}, {shape(stage)}, latents can gain at most "
+                f"{stage.index}, {shape(stage)}, latents can gain at most "
                 f"{stage.ceiling:.2g} nats, so its {epochs} epochs teach them next to "
                 "nothing; give it few",
             )

@@ -103,7 +103,7 @@ def about_latents(config: ConfigDict, stages: Sequence[Stage], num: int) -> str:
 def _row(config: ConfigDict, stage: Stage) -> dict[str, str]:
     least = ">=" if config.loss.recon == "bce" else ""
     row = {
-        "stage": str(stage.index + 1),
+        "stage": str(stage.index),
         "grid": advice.shape(stage),
         "latents": str(stage.num_latents),
         "can pay": f"{least}{stage.used}",
@@ -163,7 +163,7 @@ def _told(config: ConfigDict, job: assembly.Job) -> Iterator[costs.Cost]:
         if not total:
             LOGGER.info("%s", _line("parameters", f"{cost.parameters:,}"))
         total += cost.seconds
-        name = f"stage {cost.index + 1}" if grows else "time"
+        name = f"stage {cost.index}" if grows else "time"
         LOGGER.info("%s", _line(name, _time(cost)))
         if cost.memory:
             LOGGER.info("%s", _line("  memory" if grows else "memory", _memory(cost)))

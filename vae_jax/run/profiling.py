@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import pathlib
+import shlex
 import shutil
 import time
 from collections.abc import Iterator
@@ -68,4 +69,5 @@ class Profile:
         text = f"profile of {which}: {hotspots.table(costs, steps, seconds)}"
         path = self._folder / f"{trace.path.name}.txt"
         files.write_text(path, f"{text}\n")
-        LOGGER.info("%s\nmore: tensorboard --logdir=%s", text, self._folder)
+        where = shlex.quote(str(self._folder))
+        LOGGER.info("%s\nmore: tensorboard --logdir=%s", text, where)

@@ -117,7 +117,7 @@ def headline(found: dict[str, Any]) -> str:
     sigma = "" if found["sigma"] is None else f", sigma {found['sigma']:g}"
     stage = ""
     if found["num_stages"] > 1:
-        stage = f", stage {found['stage'] + 1}/{found['num_stages']}"
+        stage = f", stage {found['stage']}/{found['num_stages'] - 1}"
         stage += f", alpha {found['alpha']:.2f}"
     where = (
         f"Step {found['step']} (epoch {found['epoch']}, batch {found['batch']}{stage}, "

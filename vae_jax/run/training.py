@@ -185,5 +185,5 @@ def label(session: Session, step: int) -> str:
     if phase.model.num_stages == 1:
         return text
     height, width = phase.model.resolution
-    stage = f"stage {phase.stage.index + 1}/{phase.model.num_stages}"
+    stage = f"stage {phase.stage.index}/{phase.model.num_stages - 1}"
     return f"{text}, {stage}, {height}x{width}, alpha {phase.alpha_at(step):.2f}"
