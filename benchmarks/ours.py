@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import cases, workers
-from vae_jax import assembly, objectives, train
+from vae_jax import assembly, compilation, objectives, train
 from vae_jax.data.dataset import Dataset, Split
 
 NOISE = 0.02  # added to initial weights, so that biases of zero count in the check

@@ -8,6 +8,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from vae_jax import compilation
+
 
 class Spread(NamedTuple):
     """A median, and the smallest and largest of what it is the median of."""

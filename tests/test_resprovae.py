@@ -32,7 +32,7 @@ SHAPE = (5, 3, 1)
 
 def negative_elbo_by_hand(net, x, key, alpha, grids, *, bernoulli, detach, apart):
     """-log p(x_2 | m_2) + KL_0 + KL_1 + alpha KL_2, with nothing of the package."""
-    kls, m = 0.0, None
+    kls, m, joined = 0.0, None, 0.0
     for k, level in enumerate(grids.levels(x)):
         stage, seen = net[f"stage_{k}"], level
         if k:
@@ -47,7 +47,7 @@ def negative_elbo_by_hand(net, x, key, alpha, grids, *, bernoulli, detach, apart
         noise = jax.random.normal(jax.random.fold_in(key, k), mean.shape)
         z = mean + jnp.exp(logvar / 2) * noise
         own = dense(stage["spread"]["dense"], z)
-        joined = own if apart or k == 0 else joined + own
+        joined = own if apart else joined + own
         h = jax.nn.relu(joined).reshape(len(z), *grids.grid(0), -1)
         for j in range(1, k + 1):
             h = grow(net, j, h)

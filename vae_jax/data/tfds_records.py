@@ -26,7 +26,7 @@ AT_ONCE = 64  # records that are in memory
 
 def split(
     builder: Builder, name: str, image_size: tuple[int, int] | None, channels: int
-) -> tuple[UInt8[np.ndarray, "N H W C"], Int32[np.ndarray, "N"] | None]:
+) -> tuple[UInt8[np.ndarray, "N H W C"], Int32[np.ndarray, " N"] | None]:
     """The images of a split, in the order of its records, and their labels if any.
 
     Args:

@@ -115,7 +115,7 @@ def chosen(
         return state, "latest"
 
 
-def pictured(session: Session, phase: Phase, params, step: int) -> "plots.Subject":
+def pictured(session: Session, phase: Phase, params, step: int) -> "plots.Subject":  # noqa: F821, imported below
     """What pictures are made of: the model, and test images with their labels."""
     # Here and elsewhere, not before the first picture: importing matplotlib takes as
     # long as the first steps of a run.
