@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 
 import numpy as np
 import pytest
@@ -48,6 +49,23 @@ def test_another_fingerprint_is_decoded_on_its_own(once):
     np.testing.assert_equal(once("other", other), other)
     np.testing.assert_equal(once(), ARRAYS)
     assert once.count == 2
+
+
+def test_of_one_place_only_what_is_newest_is_kept(once):
+    for mark in ("here_1", "there_1", "here_2"):
+        once(mark)
+    names = {path.name for path in cache.path("kind").iterdir()}
+    assert names == {"here_2.npz", "there_1.npz"}
+
+
+def test_what_a_killed_process_left_in_the_cache_is_removed_after_a_day(once):
+    once("a_1")
+    left = [cache.path(f"kind/.b.npz.{number}") for number in (1, 2)]
+    for path, age in zip(left, (2 * cache.DAY, 0), strict=True):
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - age,) * 2)
+    once("c_1")
+    assert [path.exists() for path in left] == [False, True]
 
 
 def test_arrays_may_be_larger_than_what_is_taken_from_others(once, monkeypatch):
@@ -136,12 +154,23 @@ def files(tmp_path):
 
 
 def test_the_same_files_and_options_have_the_same_fingerprint(files, monkeypatch):
-    first = decoded.fingerprint(files, (32, 32), 3)
-    assert first == decoded.fingerprint(files, (32, 32), 3)
-    assert len(first) == 64
+    place = str(files[0].parent)
+    first = decoded.fingerprint(place, files, (32, 32), 3)
+    assert first == decoded.fingerprint(place, files, (32, 32), 3)
+    assert len(first) == 16 + 1 + 64
     monkeypatch.chdir(files[0].parent)
     relative = [path.relative_to(files[0].parent) for path in files]
-    assert first == decoded.fingerprint(relative, (32, 32), 3)
+    assert first == decoded.fingerprint(".", relative, (32, 32), 3)
+
+
+def test_the_place_and_the_options_are_told_in_front(files):
+    def place(*args):
+        return decoded.fingerprint(*args).partition(decoded.APART)[0]
+
+    first = place("a", files, 3)
+    files[0].write_bytes(b"other")
+    assert place("a", files[:1], 3) == first
+    assert first not in (place("b", files, 3), place("a", files, 1))
 
 
 def change_size(files):
@@ -167,25 +196,25 @@ def move(files):
     "change", [change_size, change_time, rename, move, list.reverse, list.pop]
 )
 def test_another_file_has_another_fingerprint(files, change):
-    before = decoded.fingerprint(files, 3)
+    before = decoded.fingerprint("", files, 3)
     change(files)
-    assert decoded.fingerprint(files, 3) != before
+    assert decoded.fingerprint("", files, 3) != before
 
 
 def test_other_options_or_another_version_have_another_fingerprint(files, monkeypatch):
     options = [(), (None, 3), ((32, 32), 3), ((32, 32), 1), ((32, 32), "3")]
-    marks = {decoded.fingerprint(files, *extra) for extra in options}
+    marks = {decoded.fingerprint("", files, *extra) for extra in options}
     monkeypatch.setattr(decoded, "VERSION", decoded.VERSION + 1)
-    marks.add(decoded.fingerprint(files))
+    marks.add(decoded.fingerprint("", files))
     assert len(marks) == 6
 
 
 def test_a_file_whose_name_is_not_text_has_a_fingerprint(tmp_path):
     path = tmp_path / os.fsdecode(b"\xff.png")
     path.touch()
-    assert decoded.fingerprint([path]) == decoded.fingerprint([path])
+    assert decoded.fingerprint("", [path]) == decoded.fingerprint("", [path])
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"absent\.png"):
-        decoded.fingerprint([tmp_path / "absent.png"])
+        decoded.fingerprint("", [tmp_path / "absent.png"])

@@ -1,8 +1,10 @@
 """The one folder that the package writes data to."""
 
+import contextlib
 import logging
 import os
 import pathlib
+import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -14,6 +16,7 @@ from vae_jax.data.dataset import Unavailable
 log = logging.getLogger("vae_jax")
 
 SOURCE = "cache"
+DAY = 24 * 60 * 60  # seconds
 Content = TypeVar("Content")
 
 
@@ -41,10 +44,19 @@ def take(name: str, read: Callable[[pathlib.Path], Content]) -> tuple[str, Conte
         raise Unavailable(f"cache: damaged, to be replaced: {error}") from error
 
 
+def _remove_left(folder: pathlib.Path) -> None:
+    """Removes what processes that were killed left of files, if it is a day old."""
+    for left in folder.glob(".*.npz.*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > DAY:
+                left.unlink()
+
+
 def keep(name: str, arrays: Mapping[str, np.ndarray], whose: str) -> None:
     """Writes the npz file ``name``. Where that fails, the log says so, and no more."""
     file = path(name)
     try:
+        _remove_left(file.parent)
         npz.write(file, arrays)
     except OSError as error:
         log.warning("%s: not cached: %s", whose, error)

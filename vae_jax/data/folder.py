@@ -39,7 +39,8 @@ def load(wanted: Wanted) -> Raw:
     parts = _parts(root)
     names = [name for members in parts.values() for name in members]
     options = wanted.image_size, wanted.channels
-    mark = decoded.fingerprint([root / name for name in names], *options)
+    paths = [root / name for name in names]
+    mark = decoded.fingerprint(str(root), paths, *options)
     arrays = decoded.once(
         "folder",
         mark,

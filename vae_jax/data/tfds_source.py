@@ -215,7 +215,7 @@ def read(builder: Builder, image_size: tuple[int, int] | None, channels: int) ->
         return arrays
 
     files = [path for path in sorted(folder.iterdir()) if path.is_file()]
-    fingerprint = decoded.fingerprint(files, image_size, channels)
+    fingerprint = decoded.fingerprint(str(folder), files, image_size, channels)
     splits = builder.info.splits
     counts = {
         f"{part}_images": splits[name].num_examples

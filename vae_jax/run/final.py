@@ -1,6 +1,7 @@
 """What a run, or a finished stage of it, ends with: evaluation and pictures."""
 
 import json
+from typing import TYPE_CHECKING
 
 import jax
 
@@ -21,6 +22,9 @@ from vae_jax.contracts import Trained
 from vae_jax.run import measures
 from vae_jax.run.session import Refused, Session, foreseen
 from vae_jax.train import TrainState
+
+if TYPE_CHECKING:
+    from vae_jax import plots  # see ``pictured``
 
 LOGGER = experiment.LOGGER
 PICTURED = 5_000  # test images, at most
@@ -115,7 +119,7 @@ def chosen(
         return state, "latest"
 
 
-def pictured(session: Session, phase: Phase, params, step: int) -> "plots.Subject":  # noqa: F821, imported below
+def pictured(session: Session, phase: Phase, params, step: int) -> "plots.Subject":
     """What pictures are made of: the model, and test images with their labels."""
     # Here and elsewhere, not before the first picture: importing matplotlib takes as
     # long as the first steps of a run.
