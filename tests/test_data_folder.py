@@ -3,8 +3,10 @@
 import functools
 import logging
 import os
+import threading
 import tracemalloc
 import weakref
+from concurrent import futures
 
 import numpy as np
 import pytest
@@ -296,24 +298,38 @@ def test_mixed_grey_and_colour_are_refused_with_a_way_out(root, channels):
 
 
 def test_images_of_other_sizes_are_neither_kept_nor_waited_for(root, monkeypatch):
-    asked, kept = [], set()
+    asked, kept, ended = [], set(), threading.Event()
 
     def read(path, image_size, channels):
         asked.append(path.name)
         image = np.zeros((2, 2, 1) if len(asked) == 1 else (3, 3, 1), np.uint8)
         kept.add(path.name)
         weakref.finalize(image, kept.remove, path.name)
+        if path.name > "0001.png":
+            ended.wait(timeout=60)
         return image
+
+    class TwoThreads(futures.ThreadPoolExecutor):
+        def __init__(self):
+            super().__init__(max_workers=2)
+
+        def shutdown(self, wait=True, *, cancel_futures=False):
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            ended.set()
+            super().shutdown(wait=wait)
 
     names = [f"{number:04}.png" for number in range(500)]
     monkeypatch.setattr(folder.decoding, "read", read)
+    monkeypatch.setattr(folder, "ThreadPoolExecutor", TwoThreads)
     monkeypatch.setattr(folder.os.path, "isfile", lambda path: True)
     images = folder._images(root, names, None, 0)
     assert next(images).shape == (2, 2, 1)
     text = r"got 2x2 .* in 0000\.png and 3x3 in 0001\.png"
     with pytest.raises(ValueError, match=text) as caught:
         next(images)
-    assert len(asked) <= 1 + folder.AHEAD
+    # The first two, and one more of each thread.
+    assert asked[:2] == names[:2]
+    assert len(asked) <= 4
     assert kept == {"0000.png"}, caught  # which may hold the others in its traceback
 
 

@@ -14,7 +14,7 @@ from matplotlib.image import imread
 from PIL import Image
 
 import main
-from vae_jax import assembly, train
+from vae_jax import assembly, evaluate, train
 
 # Small and with everything on, so that nothing is left out of the state.
 SMALL = [
@@ -389,13 +389,20 @@ def test_samples_are_as_many_as_asked_for_and_depend_on_their_seed(whole):
     (folder / "samples").rmdir()
 
 
-def test_samples_do_not_depend_on_how_many_are_decoded_at_a_time(whole):
+def test_samples_do_not_depend_on_how_many_are_decoded_at_a_time(whole, monkeypatch):
     folder = whole("digits_mlp")
     command = ["main.py", "--mode=sample", f"--workdir={folder}", "--num=7"]
-    found = []
+    found, sizes, images_of = [], [], evaluate.images_of
+
+    def remember(*args, batch_size, draw):
+        sizes.append(batch_size)
+        return images_of(*args, batch_size=batch_size, draw=draw)
+
+    monkeypatch.setattr(evaluate, "images_of", remember)
     for size in (500, 3):
         assert main.main([*command, f"--config.eval.batch_size={size}"]) == 0
         found.append(np.load(folder / "samples/samples_7_seed0.npy"))
+    assert sizes == [7, 3]
     np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-6)  # float32
     for path in (folder / "samples").iterdir():
         path.unlink()

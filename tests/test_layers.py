@@ -13,6 +13,7 @@ LAYERS = [
         "commands",
         "consistency",
         "contracts",
+        "cores",
         "distances",
         "files",
         "growth",

@@ -52,8 +52,6 @@ def test_bits_per_dim_are_given_only_for_likelihoods_of_8_bit_data():
 
 def test_black_and_white_levels_that_are_not_seen_as_0_and_1_are_grey():
     assert report.bound_kind(model(), BINARY, "centred") == "cross_entropy"
-    floats = BINARY.astype(np.float32) / 255  # which are not scaled
-    assert report.bound_kind(model(), floats, "centred") == "probability_mass"
 
 
 def test_averages_are_of_no_level():

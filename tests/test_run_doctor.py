@@ -4,7 +4,8 @@ import numpy as np
 from known_images import CONFIGS
 
 import main
-from vae_jax.run import costs
+from configs import digits_mlp
+from vae_jax.run import costs, doctor, forecast
 
 
 def doctor_says(capfd, tmp_path, monkeypatch, name, *fields):
@@ -41,6 +42,19 @@ def test_images_that_stay_in_their_files_are_looked_at(capfd, tmp_path, monkeypa
     )
     assert code == 0, said.err
     assert "243 training" in said.out
+
+
+def test_only_zeros_and_ones_are_a_likelihood_for_bce():
+    config, images = digits_mlp.get_config(), np.zeros((2, 4, 4, 1), np.uint8)
+    images[0] = 255
+    kinds = {}
+    for scale in ("unit", "centred"):
+        config.data.scale = scale
+        facts = forecast.facts(images, scale)
+        assert facts.grey == 0
+        kinds[scale] = doctor._domain(config, facts)
+    assert kinds["unit"].endswith("a likelihood")
+    assert kinds["centred"].endswith("a cross-entropy, as values are grey")
 
 
 def test_nothing_is_forecast_of_a_loss_without_a_theory(capfd, tmp_path, monkeypatch):

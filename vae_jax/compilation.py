@@ -18,7 +18,7 @@ import platform
 import jax
 from etils import epath
 
-from vae_jax import files
+from vae_jax import cores, files
 from vae_jax.data import cache
 
 LOGGER = logging.getLogger("vae_jax")
@@ -64,14 +64,7 @@ def machine() -> str:
         names = "model name", "flags", "CPU part", "Features"
         told += sorted({line for line in lines if line.startswith(names)})
     total = hashlib.sha256(repr(told).encode()).hexdigest()
-    return f"{platform.machine()}_{usable_cores()}_cores_{total[:12]}"
-
-
-def usable_cores() -> int:
-    """Those that this process may use, where the system tells; else all that it has."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return f"{platform.machine()}_{cores.usable()}_cores_{total[:12]}"
 
 
 def trim(root: pathlib.Path, max_bytes: int) -> None:

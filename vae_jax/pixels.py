@@ -29,11 +29,6 @@ def scaled(
     return levels / 255.0 if scale == "unit" else (levels + 0.5) / 256.0
 
 
-def has_ends(dtype: np.dtype, scale: str) -> bool:
-    """Whether black and white become 0 and 1, and not what lies next to them."""
-    return dtype != np.uint8 or scale == "unit"
-
-
 def to_bytes(
     x: Float[np.ndarray, "B H W C"] | UInt8[np.ndarray, "B H W C"], scale: str
 ) -> UInt8[np.ndarray, "B H W C"]:

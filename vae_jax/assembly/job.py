@@ -44,31 +44,28 @@ class Job(NamedTuple):
         """That of the step which comes when ``step`` are done."""
         return self.phases[growth.stage_at(self.plan, step).index]
 
-    def are_rivals(self, steps: Int[np.ndarray, " N"]) -> Bool[Array, " N"]:
-        """Whether bounds after so many steps are rivals of the final one.
+    def is_rival(self, step: Int[Array, ""] | int) -> Bool[Array, ""]:
+        """Whether the bound after so many steps is a rival of the final one.
 
-        Not those of other stages, of a mixture of two, or trained for with less of the
+        Not one of another stage, of a mixture of two, or trained for with less of the
         KL or of its capacity.
         """
         last = self.phases[-1]
-
-        def is_rival(step):
-            now = last.schedule(last.hparams, step - 1)
-            whole = last.schedule(last.hparams, step).alpha == 1.0
-            full = now.beta == last.hparams.beta
-            filled = now.capacity == last.hparams.capacity
-            return (step > last.stage.first_step) & whole & full & filled
-
-        return jax.vmap(is_rival)(steps)
+        now = last.schedule(last.hparams, step - 1)
+        whole = last.schedule(last.hparams, step).alpha == 1.0
+        full = now.beta == last.hparams.beta
+        filled = now.capacity == last.hparams.capacity
+        return (step > last.stage.first_step) & whole & full & filled
 
     def epochs_since_best(self, state: train.TrainState) -> int:
         """In how many that count no bound was better; 0 before the first of them."""
-        best = int(state.best_step)
+        step, best, stage = int(state.step), int(state.best_step), self.plan[-1]
         if not best:
             return 0
-        steps = self.phase_of(best).stage.steps_per_epoch
-        ends = np.arange(best + steps, int(state.step) + 1, steps)
-        return int(self.are_rivals(ends).sum())
+        # Of all epochs each time, as other numbers of them would be compiled anew.
+        ends = stage.first_step + stage.steps_per_epoch * (1 + np.arange(stage.epochs))
+        since = (ends > best) & (ends <= step)
+        return int((since & np.asarray(jax.vmap(self.is_rival)(ends))).sum())
 
     def phase_of(self, step: int) -> Phase:
         """That of the last of ``step`` steps."""

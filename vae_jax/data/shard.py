@@ -9,6 +9,7 @@ read one by one, so any number of them takes little memory.
 
 import argparse
 import itertools
+import logging
 import pathlib
 import shutil
 import sys
@@ -17,10 +18,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int32
 
-from vae_jax import files, logs
+from vae_jax import files
 from vae_jax.data import counting, folder, tfds_source
 from vae_jax.data.dataset import Examples, Wanted
 from vae_jax.data.own_npy import LABELS
+
+log = logging.getLogger("vae_jax")
 
 SHARD_BYTES = 2**30  # of a file
 UNFINISHED = ".unfinished"
@@ -39,6 +42,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--channels", type=int, choices=(0, 1, 3), default=0)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     args = parser.parse_args(argv)
+    shown = logging.StreamHandler(sys.stdout)
+    log.addHandler(shown)
+    log.setLevel(logging.INFO)
     try:
         wanted = Wanted(
             directory=args.dir,
@@ -48,11 +54,12 @@ def main(argv: Sequence[str]) -> int:
             channels=args.channels,
             num_images=0,
         )
-        with logs.shown():
-            write(args.out, examples(args.name, wanted))
+        write(args.out, examples(args.name, wanted))
     except (ValueError, OSError) as error:
         print(f"shard: {error}", file=sys.stderr)
         return 2
+    finally:
+        log.removeHandler(shown)
     print(f"To train on it: --config.data.name=npy --config.data.path={args.out}")
     return 0
 
@@ -107,10 +114,15 @@ def write(
                 path = unfinished / f"{part}{LABELS}.npy"
                 with files.naming(path), path.open("wb") as stream:
                     np.save(stream, labels)
-        for path in sorted(unfinished.iterdir()):
+        for path in sorted(unfinished.iterdir(), key=_order):
             path.rename(out / path.name)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _order(path: pathlib.Path) -> tuple[bool, bool]:
+    """Images for training last, without which nothing loads the rest."""
+    return path.name.startswith("train"), not path.stem.endswith(LABELS)
 
 
 def _write_images(

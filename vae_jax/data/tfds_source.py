@@ -216,9 +216,8 @@ def read(builder: Builder, image_size: tuple[int, int] | None, channels: int) ->
 
     files = [path for path in sorted(folder.iterdir()) if path.is_file()]
     fingerprint = decoded.fingerprint(str(folder), files, image_size, channels)
-    splits = builder.info.splits
     counts = {
-        f"{part}_images": splits[name].num_examples
+        f"{part}_images": builder.info.splits[name].num_examples
         for part, name in _parts(builder).items()
     }
     arrays = decoded.once(KIND, fingerprint, decode, counts)

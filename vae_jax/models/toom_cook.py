@@ -28,7 +28,7 @@ from numpy.polynomial import polynomial
 # And infinity. Factors and rounding grow with their size and with that of their
 # inverses: with -2 for -0.5, that of five points is twice as large.
 POINTS = (0, 1, -1, 2, -0.5, -2, 0.5)
-MOST_POINTS = 5, 7  # of rows and of columns: with 7 of both, rounding nearly doubles
+MOST_POINTS = 5, 7  # of rows and of columns: with 7 of both, 1.7 times the rounding
 
 
 class Transforms(NamedTuple):

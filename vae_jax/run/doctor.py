@@ -64,7 +64,8 @@ def about_data(config: ConfigDict, job: assembly.Job, facts: Facts) -> str:
 def _domain(config: ConfigDict, facts: Facts) -> str:
     if config.loss.recon != "bce":
         return f"{config.loss.recon}: {DOMAINS[config.loss.recon]}"
-    kind = "a cross-entropy, as values are grey" if facts.grey else "a likelihood"
+    grey = facts.grey or config.data.scale != "unit"  # in which nothing is 0 or 1
+    kind = "a cross-entropy, as values are grey" if grey else "a likelihood"
     return f"bce: outputs of 0 to 1, {kind}"
 
 

@@ -26,18 +26,15 @@ MOST_NUMBERS = 2**25  # 256 MiB of float64
 
 
 class Facts(NamedTuple):
-    """Of some of the training images as the model sees them.
-
-    They are black and white where those for the test are.
-    """
+    """Of some of the training images, black and white where those for the test are."""
 
     num: int
     num_values: int  # of each
-    low: float
+    low: float  # as the model sees them; so all further ones
     high: float
     mean: float
     deviation: float
-    grey: float  # share of values that are neither black nor white
+    grey: float  # share of stored values that are neither black nor white
     constant_values: int  # the same in all images
     flat_images: int  # of one value
 
@@ -70,8 +67,10 @@ def some_images(config: ConfigDict, dataset: data.Dataset) -> np.ndarray:
 
 def facts(images: np.ndarray, scale: str) -> Facts:
     """What there is to say about images of any type."""
+    white = 255 if images.dtype == np.uint8 else 1
     x = pixels.to_float(jax.device_put(images), scale)
     x = np.asarray(x).reshape(len(images), -1)
+    grey = (images != 0) & (images != white)
     return Facts(
         num=len(images),
         num_values=x.shape[1],
@@ -79,7 +78,7 @@ def facts(images: np.ndarray, scale: str) -> Facts:
         high=float(x.max()),
         mean=float(x.mean(dtype=np.float64)),
         deviation=float(x.std(dtype=np.float64)),
-        grey=float(((x != 0) & (x != 1)).mean()),
+        grey=float(grey.mean()),
         constant_values=int((x == x[0]).all(axis=0).sum()),
         flat_images=int((x == x[:, :1]).all(axis=1).sum()),
     )

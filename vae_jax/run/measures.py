@@ -100,12 +100,15 @@ def importance(session: Session, of: Trained) -> dict[str, Any]:
     """IW-K where the bound is one on a likelihood: ``numbers`` and ``per_image``."""
     config, images = session.config, session.job.dataset.test.images
     if report.bound_kind(of.model, images, config.data.scale) == "cross_entropy":
-        whole = report.sees_whole_images(of.model)
+        what, way_out = "averages over pixels", ""
+        if report.sees_whole_images(of.model):
+            what = "grey pixels"
+            way_out = "; to have one: --config.data.binarize or --config.loss.recon"
         LOGGER.info(
             "No importance-weighted bound: of %s, loss.recon=%s is no likelihood%s",
-            "grey pixels" if whole else "averages over pixels",
+            what,
             config.loss.recon,
-            ". To have one: --config.data.binarize or --config.loss.recon" * whole,
+            way_out,
         )
         return {"numbers": {}, "per_image": {}}
     num = config.eval.iw_images or len(images)

@@ -2,8 +2,6 @@
 
 import functools
 
-import numpy as np
-
 from vae_jax import (
     evaluate,
     experiment,
@@ -124,8 +122,7 @@ def end_epoch(session: Session, state: TrainState, pace: pacing.Pace) -> TrainSt
     LOGGER.info("%s", progress.epoch_line(label(session, step), rows))
     with dispensable():
         picture_epoch(session, phase, params, step)
-    (counts,) = job.are_rivals(np.array([step]))
-    return train.with_best(state, bound) if counts else state
+    return train.with_best(state, bound) if job.is_rival(step) else state
 
 
 def out_of_patience(session: Session, state: TrainState) -> bool:
