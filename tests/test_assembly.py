@@ -125,7 +125,7 @@ def test_the_last_of_several_rises_comes_to_its_end():
 
 
 def rivals(job, ends):
-    return [bool(job.is_rival(step)) for step in ends]
+    return [bool(job.is_rival(int(step))) for step in ends]
 
 
 def test_patience_counts_the_epochs_at_the_full_kl():

@@ -1,7 +1,5 @@
 """Sets that are written to npy files image by image."""
 
-import pathlib
-
 import numpy as np
 import pytest
 from conftest import anything
@@ -113,28 +111,6 @@ def test_a_set_is_whole_or_not_there_and_may_be_tried_again(tmp_path, killed):
     assert shard.main(flags) == 0
     assert all(path.suffix == ".npy" for path in out.iterdir())
     assert own_npy.load(str(out)).valid is None
-
-
-def test_what_is_there_before_all_of_it_is_does_not_load(tmp_path, monkeypatch):
-    root, out = png_folder(tmp_path / "png"), tmp_path / "out"
-    rename, refused = pathlib.Path.rename, []
-
-    def looked_at(path, target):
-        found = rename(path, target)
-        if path.parent.name == shard.UNFINISHED and any(path.parent.iterdir()):
-            try:
-                own_npy.load(str(out))
-            except (ValueError, FileNotFoundError):
-                refused.append(path.name)
-            else:
-                raise AssertionError(path)
-        return found
-
-    monkeypatch.setattr(pathlib.Path, "rename", looked_at)
-    flags = ["--name=folder", f"--path={root}", f"--out={out}"]
-    assert shard.main(flags) == 0
-    assert len(refused) == 3  # of two parts with labels
-    assert own_npy.load(str(out)).test is not None
 
 
 def test_how_far_it_is_is_said(tmp_path, capsys, monkeypatch):

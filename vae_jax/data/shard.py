@@ -94,8 +94,8 @@ def write(
 ) -> None:
     """Writes each part to ``out``, in its order, as ``own_npy`` reads it.
 
-    All of it comes from a folder in it at the end, or what is there after a mistake
-    could pass for a smaller set.
+    All of it is moved there at the end, or what a mistake or a kill leaves could pass
+    for a smaller set.
 
     Raises:
         ValueError: if the folder holds something, or an image cannot be read.
@@ -114,15 +114,10 @@ def write(
                 path = unfinished / f"{part}{LABELS}.npy"
                 with files.naming(path), path.open("wb") as stream:
                     np.save(stream, labels)
-        for path in sorted(unfinished.iterdir(), key=_order):
+        for path in sorted(unfinished.iterdir()):
             path.rename(out / path.name)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _order(path: pathlib.Path) -> tuple[bool, bool]:
-    """Images for training last, without which nothing loads the rest."""
-    return path.name.startswith("train"), not path.stem.endswith(LABELS)
 
 
 def _write_images(
