@@ -1,7 +1,7 @@
 """Convolutional VAE on FreyFaces, with a learned sigma.
 
 Run:     python main.py --config=configs/freyfaces_cnn.py
-Expect:  test ELBO 957 +- 19 nats, 5.53 bits/dim, 8.5 minutes on two busy CPU cores
+Expect:  test ELBO 942 +- 20 nats, 5.57 bits/dim, 2 minutes on two CPU cores
          (docs/results.md)
 """
 
