@@ -8,7 +8,11 @@ from absl import flags
 MODES = ("train", "doctor", "eval", "sample", "replay", "compare")
 BEFORE_A_RUN = ("train", "doctor")  # they can do without one
 OF_COMPARING = ("workdirs", "out")
-OF_SAMPLING = ("num", "sample_seed")
+OF_MODES = {  # flags that only some modes take
+    **dict.fromkeys(OF_COMPARING, ("compare",)),
+    **dict.fromkeys(("num", "sample_seed"), ("sample",)),
+    "stage": ("eval", "sample"),
+}
 OF_A_TEAM = ("coordinator", "num_processes", "process_id")
 
 
@@ -77,16 +81,12 @@ def check_one_run(args: flags.FlagValues) -> None:
     Raises:
         ValueError: if one of them belongs to another mode, or no run is named.
     """
-    for flag in OF_COMPARING:
-        if args[flag].present:
-            raise ValueError(f"--{flag}: is for --mode=compare")
-    for flag in OF_SAMPLING:
-        if args[flag].present and args.mode != "sample":
-            raise ValueError(f"--{flag}: is for --mode=sample")
+    for flag, modes in OF_MODES.items():
+        if args[flag].present and args.mode not in modes:
+            allowed = " and ".join(f"--mode={mode}" for mode in modes)
+            raise ValueError(f"--{flag}: is for {allowed}")
     if args.mode == "doctor" and args.workdir is not None:
         raise ValueError("--workdir: is not for --mode=doctor, which looks at a config")
-    if args.stage is not None and args.mode not in ("eval", "sample"):
-        raise ValueError("--stage: is for --mode=eval and --mode=sample")
     if args.profile and args.mode != "train":
         raise ValueError("--profile: is for --mode=train")
     check_team(args)

@@ -240,12 +240,11 @@ def _checkout() -> dict[str, str | None]:
     """Which commit the code is of, and what is not committed; None if it is of none."""
     # Installed below another project's checkout, it is not of that.
     ours = _git("ls-files", pathlib.Path(__file__).name)
-    return {
-        "git_commit": _git("rev-parse", "HEAD") if ours else None,
-        "git_uncommitted": _git("status", "--porcelain", "--untracked-files=no")
-        if ours
-        else None,
+    asked = {
+        "git_commit": ("rev-parse", "HEAD"),
+        "git_uncommitted": ("status", "--porcelain", "--untracked-files=no"),
     }
+    return {key: _git(*args) if ours else None for key, args in asked.items()}
 
 
 def _git(*args: str) -> str | None:

@@ -7,6 +7,7 @@ import math
 import os
 import pathlib
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -24,7 +25,9 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     Raises:
         NotWritten: if that fails, naming ``path``; what was there before is left.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Hosts that share a folder may have processes of one number.
+    number = f"{os.getpid()}{secrets.randbelow(10**9):09}"
+    temporary = path.with_name(f".{path.name}.{number}")
     try:
         with naming(path):
             yield temporary

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 from ml_collections import ConfigDict
 
 from vae_jax import (
@@ -44,7 +44,7 @@ class Job(NamedTuple):
         """That of the step which comes when ``step`` are done."""
         return self.phases[growth.stage_at(self.plan, step).index]
 
-    def is_rival(self, step: Int[Array, ""] | int) -> Bool[Array, ""]:
+    def is_rival(self, step: int) -> Bool[Array, ""]:
         """Whether the bound after so many steps is a rival of the final one.
 
         Not one of another stage, of a mixture of two, or trained for with less of the
@@ -59,13 +59,11 @@ class Job(NamedTuple):
 
     def epochs_since_best(self, state: train.TrainState) -> int:
         """In how many that count no bound was better; 0 before the first of them."""
-        step, best, stage = int(state.step), int(state.best_step), self.plan[-1]
+        best, steps = int(state.best_step), self.plan[-1].steps_per_epoch
         if not best:
             return 0
-        # Of all epochs each time, as other numbers of them would be compiled anew.
-        ends = stage.first_step + stage.steps_per_epoch * (1 + np.arange(stage.epochs))
-        since = (ends > best) & (ends <= step)
-        return int((since & np.asarray(jax.vmap(self.is_rival)(ends))).sum())
+        ends = range(best + steps, int(state.step) + 1, steps)
+        return sum(bool(self.is_rival(end)) for end in ends)
 
     def phase_of(self, step: int) -> Phase:
         """That of the last of ``step`` steps."""

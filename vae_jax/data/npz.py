@@ -4,7 +4,6 @@ import contextlib
 import io
 import os
 import pathlib
-import secrets
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from vae_jax import files
 from vae_jax.data import streams
 
 MAX_BYTES = 1 << 30  # of one array; MNIST's largest has 47 MB
@@ -88,15 +88,8 @@ def write(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
         OSError: if the folder cannot be made or written to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not by the number of this process, as hosts may share the folder.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as file:
-            np.savez(file, **arrays)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 @contextlib.contextmanager

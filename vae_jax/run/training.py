@@ -38,7 +38,8 @@ def fit(session: Session, profile: bool) -> TrainState:
         pacing.pace(**config.checkpoint, max_minutes=config.train.max_minutes) as pace,
         progress.shown(images_done(total), images_done(done)) as show,
     ):
-        while done < total and not out_of_patience(session, state):
+        epoch_is_over = True  # or not, when a run goes on: it is asked at once
+        while done < total and not (epoch_is_over and out_of_patience(session, state)):
             phase = job.phase_at(done)
             start = phase.stage.epoch_at(done)[1]
             if done == phase.stage.first_step:
