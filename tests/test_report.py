@@ -21,9 +21,11 @@ def model(recon="bce", **changes):
 
 
 def evaluation(model, images):
-    numbers = report.evaluation(TERMS, model, images, "unit", "analytic")
-    kind = report.bound_kind(model, images, "unit")
-    return {"bound_kind": kind, "numbers": numbers}
+    on = report.bound_on(images, model, "unit")
+    return {
+        "bound_kind": on.kind,
+        "numbers": report.evaluation(TERMS, on, "analytic"),
+    }
 
 
 def test_every_number_has_its_count_unit_spread_and_how_it_was_got():
@@ -51,17 +53,18 @@ def test_bits_per_dim_are_given_only_for_likelihoods_of_8_bit_data():
 
 
 def test_black_and_white_levels_that_are_not_seen_as_0_and_1_are_grey():
-    assert report.bound_kind(model(), BINARY, "centred") == "cross_entropy"
+    assert report.bound_on(BINARY, model(), "centred").kind == "cross_entropy"
 
 
 def test_averages_are_of_no_level():
     shape, recon = (8, 8, 1), "discretized_logistic"
     images = np.zeros((2, *shape), np.uint8)
-    kinds = [
-        report.bound_kind(small.model("provae", shape, recon, stage), images, "unit")
+    early, last = (
+        report.bound_on(images, small.model("provae", shape, recon, stage), "unit")
         for stage in (0, -1)
-    ]
-    assert kinds == ["cross_entropy", "probability_mass"]
+    )
+    assert early == ("cross_entropy", None, "unit")
+    assert last == ("probability_mass", 64, "unit")
 
 
 def test_sigma_is_reported_as_fixed_or_learned(hparams):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import main
-from vae_jax import data, distances, evaluate, mixture, train
+from vae_jax import data, distances, evaluate, mixture, report, train
 from vae_jax.contracts import Trained
 from vae_jax.run import measures, session
 
@@ -50,6 +50,10 @@ def opened(folder):
     yield get
     for manager in managers:
         manager.__exit__(None, None, None)
+
+
+def bound_on(at, of):
+    return report.bound_on(at.job.dataset.test.images, of.model, at.config.data.scale)
 
 
 def pixels_of(images):
@@ -148,12 +152,12 @@ def test_infinity_that_cannot_be_had_is_said(opened, monkeypatch, caplog):
 def test_more_components_than_images_are_refused_first(opened):
     at, of = opened(mixture_components=400)
     with pytest.raises(session.Refused, match="it is fitted to, 330, got 400"):
-        measures.beyond_the_bound(at, of)
+        measures.beyond_the_bound(at, of, bound_on(at, of))
 
 
 def test_the_weighted_bound_is_of_as_many_images_as_asked(opened):
     at, of = opened(iw_images=25)
-    found = measures.importance(at, of)
+    found = measures.importance(at, of, bound_on(at, of))
     numbers, column = found["numbers"], found["per_image"]["iw_bound"]
     assert numbers["iw_bound"]["n"] == numbers["iw_ess"]["n"] == 25
     some = measures.some_of(at.job.dataset.test.images, 25)

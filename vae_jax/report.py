@@ -1,7 +1,7 @@
 """The final evaluation: its numbers, how they were got, and their table."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,23 @@ BOUNDS = {
 }
 
 
-def bound_kind(model: Model, images: data.Images, scale: str) -> str:
-    """What the ELBO bounds: see ``evaluate.bound_kind``.
+class Bound(NamedTuple):
+    """What the ELBO on images bounds."""
+
+    kind: str  # see ``evaluate.bound_kind``
+    num_values: int | None  # of an image, if they are whole 8-bit levels
+    scale: str  # of the pixels
+
+    def in_bits(self, nats: evaluate.Estimate) -> dict[str, Any]:
+        """The bound in bits/dim as a part of a number of the table, if it can be."""
+        if self.num_values is None:
+            return {}
+        bits = evaluate.bits_per_dim(nats, self.kind, self.num_values, self.scale)
+        return {**bits._asdict(), "unit": "bits per value"} if bits else {}
+
+
+def bound_on(images: data.Images, model: Model, scale: str) -> Bound:
+    """What the ELBO bounds: looks through all of the images.
 
     Before its last stage, a model sees averages over pixels, which are grey and of no
     level.
@@ -25,7 +40,9 @@ def bound_kind(model: Model, images: data.Images, scale: str) -> str:
     whole = sees_whole_images(model)
     # With another scale than unit, black and white are not 0 and 1.
     binary = whole and scale == "unit" and is_binary(images)
-    return evaluate.bound_kind(model.likelihood.kind, binary, levels=whole)
+    kind = evaluate.bound_kind(model.likelihood.kind, binary, levels=whole)
+    levels = whole and (images.dtype == np.uint8 or kind == "probability_mass")
+    return Bound(kind, math.prod(images.shape[1:]) if levels else None, scale)
 
 
 def sees_whole_images(model: Model) -> bool:
@@ -33,18 +50,15 @@ def sees_whole_images(model: Model) -> bool:
     return model.stage == model.num_stages - 1
 
 
-def evaluation(
-    terms: dict[str, np.ndarray], model: Model, images: data.Images, scale: str, kl: str
-) -> dict[str, Any]:
+def evaluation(terms: dict[str, np.ndarray], on: Bound, kl: str) -> dict[str, Any]:
     """The numbers of one split from the terms of its images.
 
     Returns:
         Name to value, standard error, n, unit and how. Bits/dim only where the bound is
         one on a likelihood of whole 8-bit images.
     """
-    kind = bound_kind(model, images, scale)
     how = {
-        "elbo": BOUNDS[kind],
+        "elbo": BOUNDS[on.kind],
         "recon": "E_q[-log p(x|z)], one draw of z for each image, all constants",
         "kl": f"KL(q(z|x) || p(z)), {kl}",
     }
@@ -58,24 +72,10 @@ def evaluation(
         name: {**found[name]._asdict(), "unit": "nats per image", "how": how[name]}
         for name in how
     }
-    bits = _bits(found["elbo"], model, images, scale, kind)
-    if bits:
-        num_values = math.prod(images.shape[1:])
-        numbers["bits_per_dim"] = {
-            **bits._asdict(),
-            "unit": "bits per value",
-            "how": f"from the ELBO, {num_values} values, scale {scale}",
-        }
+    if bits := on.in_bits(found["elbo"]):
+        how = f"from the ELBO, {on.num_values} values, scale {on.scale}"
+        numbers["bits_per_dim"] = {**bits, "how": how}
     return numbers
-
-
-def _bits(bound, model, images, scale, kind) -> evaluate.Estimate | None:
-    """Of whole 8-bit images alone."""
-    of_bytes = images.dtype == np.uint8 or kind == "probability_mass"
-    if not (sees_whole_images(model) and of_bytes):
-        return None
-    num_values = math.prod(images.shape[1:])
-    return evaluate.bits_per_dim(bound, kind, num_values, scale)
 
 
 def sigma(model: Model, params: Params, hparams: Hparams) -> dict[str, Any]:
@@ -124,33 +124,20 @@ def kl_per_dimension(
     return {"groups": values, "n": len(groups[0].kl), "unit": "nats", "how": how}
 
 
-def importance(
-    found: evaluate.Importance,
-    model: Model,
-    images: data.Images,
-    scale: str,
-    samples: int,
-) -> dict[str, Any]:
+def importance(found: evaluate.Importance, on: Bound, samples: int) -> dict[str, Any]:
     """The importance-weighted bound as numbers of the table, with what it rests on.
 
-    Args:
-        found: of some of the images.
-        model: with which.
-        images: all test images, which decide what it is a bound on.
-        scale: of the pixels.
-        samples: for each image.
+    ``samples``: for each image.
     """
-    bound, kind = evaluate.estimate(found.bound), bound_kind(model, images, scale)
+    bound = evaluate.estimate(found.bound)
     how = f"importance-weighted bound, {samples} samples for each image"
     numbers = {
         "iw_bound": {**bound._asdict(), "unit": "nats per image", "how": how}
         | {"samples": samples}
     }
-    bits = _bits(bound, model, images, scale, kind)
-    if bits:
-        how = f"from the bound of {samples} samples, scale {scale}"
-        unit = "bits per value"
-        numbers["iw_bits_per_dim"] = {**bits._asdict(), "unit": unit, "how": how}
+    if bits := on.in_bits(bound):
+        how = f"from the bound of {samples} samples, scale {on.scale}"
+        numbers["iw_bits_per_dim"] = {**bits, "how": how}
     ess = evaluate.estimate(found.ess)
     numbers["iw_ess"] = {
         **ess._asdict(),

@@ -54,6 +54,8 @@ def finish(
     devices = jax.local_devices()[: config.train.devices or None]
     params = mesh.copied(train.shown_params(state), mesh.of(devices))
     of = Trained(phase.model, params, phase.hparams_at(step))
+    images = job.dataset.test.images
+    on = report.bound_on(images, of.model, config.data.scale)
     found = {
         "split": "test",
         "checkpoint": which,
@@ -64,12 +66,12 @@ def finish(
         **phase.place_at(step),
         "parameters": train.count(of.params),
         "data": report.source(job.dataset),
-        **measures.of_the_bound(session, phase, of),
+        **measures.of_the_bound(session, phase, of, on),
     }
     per = found.pop("per_image")
     if full:
         LOGGER.info("%s", report.table(found))  # what follows may take long
-        more = measures.beyond_the_bound(session, of)
+        more = measures.beyond_the_bound(session, of, on)
         found["numbers"] |= more.pop("numbers")
         per |= more.pop("per_image")
         found |= more | {"settings": config.eval.to_dict()}
@@ -79,7 +81,7 @@ def finish(
     files.make_folder(folder / "plots")
     files.make_folder(place)
     means = evaluate.posterior_means(
-        of, job.dataset.test.images[:PICTURED], **measures.over_images(session)
+        of, images[:PICTURED], **measures.over_images(session)
     )
     subject = pictured(session, phase, of.params, step)
     kls, rows = found["kl_per_dimension"]["groups"], metrics.read_rows(folder)

@@ -29,17 +29,17 @@ BLOCK = 500  # images whose features are taken before something is said
 SEED = 0  # of samples and of what is fitted to latents: the same for every run
 
 
-def of_the_bound(session: Session, phase: Phase, of: Trained) -> dict[str, Any]:
+def of_the_bound(
+    session: Session, phase: Phase, of: Trained, on: report.Bound
+) -> dict[str, Any]:
     """The bound with its terms, and what each latent has of the KL."""
-    config, images = session.config, session.job.dataset.test.images
+    images = session.job.dataset.test.images
     seen = images if evaluate.num_groups(of) == 1 else some_of(images, DRAWN)
     groups = evaluate.posteriors(of, seen, **over_images(session))
     terms = phase.terms(of.params, images, of.hparams)
-    numbers = report.evaluation(
-        terms, of.model, images, config.data.scale, config.loss.kl
-    )
+    numbers = report.evaluation(terms, on, session.config.loss.kl)
     return {
-        "bound_kind": report.bound_kind(of.model, images, config.data.scale),
+        "bound_kind": on.kind,
         "per_image": {name: terms[name] for name in numbers if name in terms},
         "numbers": {
             **numbers,
@@ -50,7 +50,7 @@ def of_the_bound(session: Session, phase: Phase, of: Trained) -> dict[str, Any]:
     }
 
 
-def beyond_the_bound(session: Session, of: Trained) -> dict[str, Any]:
+def beyond_the_bound(session: Session, of: Trained, on: report.Bound) -> dict[str, Any]:
     """The importance-weighted bound, the parts of the KL, the quality of samples.
 
     Returns:
@@ -58,7 +58,7 @@ def beyond_the_bound(session: Session, of: Trained) -> dict[str, Any]:
         wanted.
     """
     extractor = extractor_for(session, of)  # before anything that takes long
-    found = importance(session, of)
+    found = importance(session, of, on)
     found["numbers"] |= parts_of_kl(session, of)
     if extractor:
         try:
@@ -96,10 +96,10 @@ def extractor_for(session: Session, of: Trained) -> Extractor | None:
     return extractor
 
 
-def importance(session: Session, of: Trained) -> dict[str, Any]:
+def importance(session: Session, of: Trained, on: report.Bound) -> dict[str, Any]:
     """IW-K where the bound is one on a likelihood: ``numbers`` and ``per_image``."""
     config, images = session.config, session.job.dataset.test.images
-    if report.bound_kind(of.model, images, config.data.scale) == "cross_entropy":
+    if on.kind == "cross_entropy":
         what, way_out = "averages over pixels", ""
         if report.sees_whole_images(of.model):
             what = "grey pixels"
@@ -120,7 +120,7 @@ def importance(session: Session, of: Trained) -> dict[str, Any]:
             *(of.params, some, of.hparams, samples),
             tell=lambda done: show(done, f"IW-{samples}", {}),
         )
-    numbers = report.importance(found, of.model, images, config.data.scale, samples)
+    numbers = report.importance(found, on, samples)
     LOGGER.info("IW-%d: %.3f nats", samples, numbers["iw_bound"]["value"])
     columns = {"iw_bound": found.bound, "iw_ess": found.ess}
     per = {k: per_image.of_some(v, rows, len(images)) for k, v in columns.items()}
