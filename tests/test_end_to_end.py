@@ -15,6 +15,7 @@ from PIL import Image
 
 import main
 from vae_jax import assembly, evaluate, train
+from vae_jax.plots import drawing
 
 # Small and with everything on, so that nothing is left out of the state.
 SMALL = [
@@ -523,7 +524,11 @@ TINY = [
 @pytest.mark.parametrize(
     ("name", "recon"), [("shapes_mlp", "gaussian_per_pixel"), ("shapes_cnn", "bce")]
 )
-def test_colour_goes_all_the_way(name, recon, tmp_path):
+def test_colour_goes_all_the_way(name, recon, tmp_path, monkeypatch):
+    coloured_by = []
+    monkeypatch.setattr(
+        drawing, "latent_space", lambda _, __, *labels: coloured_by.append(labels)
+    )
     args = [
         f"--config=configs/{name}.py",
         f"--workdir={tmp_path / 'run'}",
@@ -536,6 +541,8 @@ def test_colour_goes_all_the_way(name, recon, tmp_path):
     found = result(tmp_path / "run")
     assert found["data"]["image_shape"] == [8, 12, 3]
     assert np.isfinite(found["numbers"]["elbo"]["value"])
+    ((shape, name),) = coloured_by
+    assert (shape.ndim, name) == (1, "shape")
     for picture in ("reconstructions", "samples", "interpolations", "manifold"):
         pixels = imread(tmp_path / "run" / "plots" / f"{picture}.png")[..., :3]
         assert (np.ptp(pixels, axis=-1) > 0).any(), f"no colour in {picture}.png"

@@ -184,6 +184,14 @@ def test_every_class_has_its_colour_in_the_latent_space(tmp_path):
         assert (picture == rgb).all(axis=-1).any()
 
 
+def test_the_legend_of_the_latent_space_says_what_the_labels_are(tmp_path):
+    means, labels = images(40, 2), np.arange(40) % 4
+    for name in ("class", "hue"):
+        drawing.latent_space(tmp_path / f"{name}.png", means, labels, name)
+    one, other = (read(tmp_path / f"{name}.png")[:, 850:] for name in ("class", "hue"))
+    assert (one != other).any()
+
+
 @pytest.mark.parametrize(
     ("z_dim", "classes"), [(1, None), (1, 60), (2, None), (2, 1), (20, 10), (20, 60)]
 )

@@ -30,6 +30,7 @@ class Subject(NamedTuple):
     hparams: Hparams
     x: Float[Array, "N H W C"]  # test images; the first are reconstructed
     labels: Int[np.ndarray, " N"] | None  # their classes, if they have any
+    labelled: str = "class"  # what a label is
 
 
 def of_moment(
@@ -71,7 +72,8 @@ def of_run(
         growing.residuals(folder, subject, groups, jax.random.key(KEY))
 
     drawing.kl_per_dimension(folder / "kl_per_dimension.png", kls)
-    drawing.latent_space(folder / "latent_space.png", groups[0], subject.labels)
+    labels = subject.labels, subject.labelled
+    drawing.latent_space(folder / "latent_space.png", groups[0], *labels)
     if len(subject.x) > 1:
         between = _interpolations(subject, groups)
         drawing.interpolations(folder / "interpolations.png", between)
@@ -80,7 +82,7 @@ def of_run(
 
 
 def _reconstructions(path, subject):
-    model, params, hparams, x, _ = subject
+    model, params, hparams, x, *_ = subject
     x = x[:NUM_RECONSTRUCTIONS]
     seen, _ = model.observe(x)  # what a model that grows sees of it so far
     recons = evaluate.reconstruct(model, params, x, hparams)

@@ -96,8 +96,10 @@ def manifold(path: Path, images: Array, extent: Sequence | Array) -> None:
     _grid(path, cells, side, 0, (names[::-1], names), **texts)
 
 
-def latent_space(path: Path, means: Array, labels: Array | None) -> None:
-    """Draws posterior means ``[N, Z]`` coloured by label ``[N]``.
+def latent_space(
+    path: Path, means: Array, labels: Array | None, labelled: str = "class"
+) -> None:
+    """Draws posterior means ``[N, Z]`` coloured by label ``[N]``, of what ``labelled``.
 
     Z = 1 gives a histogram, Z = 2 the plane itself, more the plane of the first two
     principal components. Rows that are not finite are left out; the title counts.
@@ -117,7 +119,7 @@ def latent_space(path: Path, means: Array, labels: Array | None) -> None:
         names = [f"PC {i} ({shares[i - 1]:.0%} of the variance)" for i in (1, 2)]
     with _picture(path, 1024, 800, layout="constrained") as figure:
         axes = figure.add_subplot(title=title, xlabel=names[0], ylabel=names[1])
-        _draw_classes(axes, points, labels[finite])
+        _draw_classes(axes, points, labels[finite], labelled)
 
 
 def curves(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -228,7 +230,9 @@ def _grid(
         figure.figimage(canvas, left, bottom, zorder=-1)
 
 
-def _draw_classes(axes: Axes, points: Points, labels: Shaped[np.ndarray, " N"]) -> None:
+def _draw_classes(
+    axes: Axes, points: Points, labels: Shaped[np.ndarray, " N"], labelled: str
+) -> None:
     names, classes = np.unique(labels, return_inverse=True)
     turbo = matplotlib.colormaps["turbo"](np.linspace(0, 1, len(names)))
     colours = np.array(COLOURS) if len(names) <= len(COLOURS) else turbo
@@ -245,7 +249,7 @@ def _draw_classes(axes: Axes, points: Points, labels: Shaped[np.ndarray, " N"]) 
     if 1 < len(names) <= 50:  # something to tell apart, and not too much
         keys = [Patch(color=colours[k], label=name) for k, name in enumerate(names)]
         layout = {"loc": "outside right center", "ncols": math.ceil(len(names) / 25)}
-        axes.figure.legend(handles=keys, **layout)
+        axes.figure.legend(handles=keys, title=labelled, **layout)
         halo = [withStroke(linewidth=3, foreground="white")]
         look = {"ha": "center", "va": "center", "weight": "bold", "path_effects": halo}
         for k, name in enumerate(names if points.shape[1] > 1 else ()):

@@ -127,9 +127,12 @@ def pictured(session: Session, phase: Phase, params, step: int) -> "plots.Subjec
     # long as the first steps of a run.
     from vae_jax import plots
 
-    images, labels = session.job.dataset.test
-    x = pixels.to_float(jax.device_put(images[:PICTURED]), session.config.data.scale)
-    labels = None if labels is None else labels[:PICTURED]
-    if labels is not None and labels.ndim > 1:
-        labels = labels[:, 0]  # of several factors, the first is shown
-    return plots.Subject(phase.model, params, phase.hparams_at(step), x, labels)
+    dataset = session.job.dataset
+    images, labels = (
+        None if part is None else part[:PICTURED] for part in dataset.test
+    )
+    x = pixels.to_float(jax.device_put(images), session.config.data.scale)
+    subject = plots.Subject(phase.model, params, phase.hparams_at(step), x, labels)
+    if labels is not None and dataset.factors:  # the first is shown
+        subject = subject._replace(labels=labels[:, 0], labelled=dataset.factors[0])
+    return subject
