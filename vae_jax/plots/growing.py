@@ -56,7 +56,7 @@ def residuals(folder: pathlib.Path, subject, groups, key: jax.Array) -> None:
     and the image up to it. ``samples_coarse.png``: samples whose finer latents are
     zero. ``samples_finest.png``: rows of samples that differ in the finest latents.
     """
-    model, params, hparams, x, _ = subject
+    model, params, hparams, x, *_ = subject
     zs = tuple(jnp.asarray(means[:NUM_SHOWN]) for means in groups)
     added, sums = model.residuals(params, zs, hparams.alpha)
     seen, _ = model.observe(x[:NUM_SHOWN])
