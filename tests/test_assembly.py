@@ -121,7 +121,38 @@ def test_the_last_of_several_rises_comes_to_its_end():
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         build(**fields, **{"loss.warmup_cycles": 4})
-    build(**{"loss.warmup_cycles": 10**6})  # of no rise
+
+
+def test_rises_of_beta_are_counted_in_epochs_where_these_differ_in_length():
+    # 330 images: 20 steps an epoch with 16 of them, 5 with 64.
+    fields = {"data.limit": 330, "data.batch_size": (16, 64, 16)}
+    fields["train.epochs_per_stage"] = (1, 2, 3)
+    cycles = {"loss.warmup_epochs": 1, "loss.warmup_cycles": 3}
+    job = build(**PROVAE, **fields, **cycles)
+    epochs = [(0, 20), (20, 25), (25, 30), (30, 50), (50, 70), (70, 90)]
+    betas = np.array(
+        [
+            float(job.phase_of(step + 1).schedule(job.phases[0].hparams, step).beta)
+            for step in range(90)
+        ]
+    )
+    for number, (first, end) in enumerate(epochs):
+        risen = np.arange(1, end - first + 1) / (end - first)
+        expected = risen if number in (0, 2, 4) else 1.0
+        np.testing.assert_allclose(betas[first:end], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("kl_samples", 7, "must be 1 with loss.kl=analytic, got 7"),
+        ("warmup_cycles", 4, "must be 1 with loss.warmup_epochs=0, got 4"),
+        ("capacity_epochs", 5, "must be 0 with loss.capacity=0.0, got 5"),
+    ],
+)
+def test_a_field_that_would_have_no_effect_is_refused(field, value, message):
+    with pytest.raises(ValueError, match=re.escape(f"loss.{field}: {message}")):
+        build(**{f"loss.{field}": value})
 
 
 def rivals(job, ends):

@@ -86,7 +86,7 @@ def test_a_single_image_has_no_standard_error():
 
 
 @pytest.mark.parametrize(
-    ("likelihood", "binary", "levels", "kind"),
+    ("likelihood", "binary", "whole", "kind"),
     [
         ("binary", True, True, "probability_mass"),
         ("binary", False, True, "cross_entropy"),
@@ -94,13 +94,14 @@ def test_a_single_image_has_no_standard_error():
         ("mass", False, True, "probability_mass"),
         ("mass", False, False, "cross_entropy"),
         ("density", True, True, "density"),
-        ("density", False, False, "density"),
+        ("density", False, True, "density"),
+        ("density", False, False, "cross_entropy"),
     ],
 )
 def test_the_bound_is_a_likelihood_only_where_the_pixels_are_possible_draws(
-    likelihood, binary, levels, kind
+    likelihood, binary, whole, kind
 ):
-    assert evaluate.bound_kind(likelihood, binary, levels) == kind
+    assert evaluate.bound_kind(likelihood, binary, whole) == kind
 
 
 def test_no_bits_per_dim_of_a_cross_entropy():
@@ -191,3 +192,6 @@ def test_active_units_are_those_whose_mean_varies_enough():
     # Variances 0, 0.0081, 0.0121 and 1, about means that do not matter.
     means = signs[:, None] * [0.0, 0.09, 0.11, 1.0] + [0.0, 5.0, 5.0, -5.0]
     assert evaluate.active_units(means) == 2
+    # Of which the noise of estimates is no part.
+    noise = np.tile([0.0, 0.0, 0.01, 0.01], (100, 1))
+    assert evaluate.active_units(means, noise) == 1

@@ -55,8 +55,11 @@ def test_a_finer_group_is_a_mean_over_draws_of_the_coarser(hparams):
     means = [np.mean(draws, axis=0) for draws in zip(*expected, strict=True)]
     for group, mean in zip(found, means, strict=True):
         np.testing.assert_allclose(group.mean[row], mean, rtol=1e-4, atol=1e-5)
-    spread = np.std([draw[1] for draw in expected], axis=0)
-    assert spread.max() > 1e-3  # or the draws would prove nothing
+    first, second = (np.array([draw[i] for draw in expected]) for i in (0, 1))
+    assert second.std(axis=0).max() > 1e-3  # or the draws would prove nothing
+    noise = second.var(axis=0, ddof=1) / module.ANCESTORS
+    np.testing.assert_allclose(found[1].noise[row], noise, rtol=1e-3, atol=1e-9)
+    assert np.ptp(first, axis=0).max() == 0 == found[0].noise[row].max()
 
 
 def latent_of(mean, sigma, seed=0):

@@ -64,7 +64,8 @@ def test_stages_without_epochs_are_left_out():
 
 def test_the_first_stage_that_is_trained_has_no_fade():
     assert [s.fade_steps for s in plan()] == [0, 10, 10, 10]
-    assert [s.fade_steps for s in plan(epochs=(0, 2, 0, 1))] == [0, 0, 0, 5]
+    assert [s.fade_steps for s in plan(epochs=(0, 2, 0, 1))] == [0, 0, 0, 0]
+    assert [s.fade_steps for s in plan(epochs=(0, 2, 1, 1))] == [0, 0, 5, 5]
 
 
 def test_epochs_done_count_over_the_run():

@@ -48,6 +48,9 @@ def test_bits_per_dim_are_given_only_for_likelihoods_of_8_bit_data():
     density = evaluation(model("gaussian"), GREY)
     assert density["bound_kind"] == "density"
     assert "bits_per_dim" in density["numbers"]
+    two_levels = evaluation(model("gaussian"), BINARY)
+    assert two_levels["bound_kind"] == "density"
+    assert "bits_per_dim" not in two_levels["numbers"]
     floats = evaluation(model("gaussian"), GREY.astype(np.float32) / 255)
     assert "bits_per_dim" not in floats["numbers"]
 
@@ -56,15 +59,19 @@ def test_black_and_white_levels_that_are_not_seen_as_0_and_1_are_grey():
     assert report.bound_on(BINARY, model(), "centred").kind == "cross_entropy"
 
 
-def test_averages_are_of_no_level():
-    shape, recon = (8, 8, 1), "discretized_logistic"
-    images = np.zeros((2, *shape), np.uint8)
+@pytest.mark.parametrize(
+    ("recon", "kind"),
+    [("discretized_logistic", "probability_mass"), ("gaussian", "density")],
+)
+def test_averages_have_no_likelihood(recon, kind):
+    shape = (8, 8, 1)
+    images = np.full((2, *shape), 9, np.uint8)
     early, last = (
         report.bound_on(images, small.model("provae", shape, recon, stage), "unit")
         for stage in (0, -1)
     )
     assert early == ("cross_entropy", None, "unit")
-    assert last == ("probability_mass", 64, "unit")
+    assert last == (kind, 64, "unit")
 
 
 def test_sigma_is_reported_as_fixed_or_learned(hparams):
@@ -77,24 +84,26 @@ def test_sigma_is_reported_as_fixed_or_learned(hparams):
 
 
 def test_active_units_are_counted_over_all_groups():
-    used = evaluate.Posteriors(np.tile([[-1.0], [1.0]], (5, 3)), np.ones((10, 3)))
-    idle = evaluate.Posteriors(0.0 * used.mean, 0.0 * used.kl)
-    found = report.latents((used, idle))["active_units"]
+    means = np.tile([[-1.0], [1.0]], (5, 3))
+    used = evaluate.Posteriors(means, np.ones((10, 3)), 0.0 * means)
+    noisy = used._replace(noise=np.ones((10, 3)))
+    found = report.latents((used, noisy))["active_units"]
     assert (found["value"], found["unit"], found["n"]) == (3, "of 6 latents", 10)
     assert found["groups"] == [3, 0]
+    assert found["how"].endswith("less the variance by those draws")
     assert "groups" not in report.latents((used,))["active_units"]
 
 
 def test_the_kl_of_every_latent_is_a_mean_over_images():
     kl = np.array([[1.0, 0.0], [3.0, 0.5]], np.float32)
-    of = evaluate.Posteriors(np.zeros((2, 2)), kl)
+    of = evaluate.Posteriors(np.zeros((2, 2)), kl, np.zeros((2, 2)))
     found = report.kl_per_dimension((of,), to_mixture=False)
     how = ["in closed form"]
     assert found == {"groups": [[2.0, 0.25]], "n": 2, "unit": "nats", "how": how}
 
 
 def test_the_kl_of_a_latent_says_how_it_was_got():
-    of = evaluate.Posteriors(np.zeros((2, 2)), np.zeros((2, 2)))
+    of = evaluate.Posteriors(*np.zeros((3, 2, 2)))
     later = "in closed form, mean over 16 draws of coarser groups"
     assert report.kl_per_dimension((of, of), False)["how"] == ["in closed form", later]
     for groups, draws in (((of,), 1), ((of, of), 16)):
@@ -115,7 +124,7 @@ def test_the_table_shows_every_number_and_the_kind_of_bound(hparams):
         **evaluation(model("gaussian"), GREY),
     }
     found["numbers"] |= report.sigma(model("gaussian"), {"likelihood": {}}, hparams)
-    found["numbers"] |= report.latents((evaluate.Posteriors(*np.zeros((2, 2, 4))),))
+    found["numbers"] |= report.latents((evaluate.Posteriors(*np.zeros((3, 2, 4))),))
     table = report.table(found)
     assert " 0 " in table
     assert "of 4 latents, n = 2" in table

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import main
-from vae_jax import data, distances, evaluate, mixture, report, train
+from vae_jax import data, distances, evaluate, extractors, mixture, report, train
 from vae_jax.contracts import Trained
 from vae_jax.run import measures, session
 
@@ -147,6 +147,22 @@ def test_infinity_that_cannot_be_had_is_said(opened, monkeypatch, caplog):
     monkeypatch.setattr(measures.LOGGER, "propagate", True)
     assert measures.extractor_for(at, of).dims == 64
     assert "it needs eval.num_samples of 256, four for each" in caplog.text
+
+
+def test_that_there_are_no_distances_of_large_images_is_said(
+    opened, monkeypatch, caplog
+):
+    monkeypatch.setattr(extractors, "MOST_PIXELS", 63)
+    monkeypatch.setattr(measures.LOGGER, "propagate", True)
+    at, of = opened()
+    with caplog.at_level("INFO"):
+        assert measures.extractor_for(at, of) is None
+    assert "of 64 values are more than the 63 that eval.extractor=auto" in caplog.text
+    caplog.clear()
+    at, of = opened(extractor="none")
+    with caplog.at_level("INFO"):
+        assert measures.extractor_for(at, of) is None
+    assert "No distances" not in caplog.text  # it is as wanted
 
 
 def test_more_components_than_images_are_refused_first(opened):

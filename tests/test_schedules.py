@@ -53,7 +53,7 @@ def test_an_unknown_schedule_lists_the_known_ones():
 
 def test_beta_rises_in_equal_steps_and_stays(hparams):
     plain = schedules.make_schedule("cosine", 2, 100)
-    warm = schedules.warming(plain, 4, 1)
+    warm = schedules.warming(plain, [(0, 4)])
     hparams = hparams._replace(beta=jnp.float32(3.0))
     steps = range(12)
     betas = [float(warm(hparams, jnp.int32(step)).beta) for step in steps]
@@ -64,9 +64,16 @@ def test_beta_rises_in_equal_steps_and_stays(hparams):
 
 def test_beta_rises_again_in_every_cycle_and_stays_after_the_last(hparams):
     plain = schedules.make_schedule("constant", 0, 100)
-    warm = schedules.warming(plain, 2, 3)
+    warm = schedules.warming(plain, [(0, 2), (4, 6), (8, 10)])
     betas = [float(warm(hparams, step).beta) for step in range(16)]
     np.testing.assert_allclose(betas, [0.5, 1, 1, 1] * 3 + [1] * 4)
+
+
+def test_rises_of_beta_may_be_of_different_lengths(hparams):
+    plain = schedules.make_schedule("constant", 0, 100)
+    warm = schedules.warming(plain, [(0, 1), (3, 7)])
+    betas = [float(warm(hparams, step).beta) for step in range(9)]
+    np.testing.assert_allclose(betas, [1, 1, 1, 0.25, 0.5, 0.75, 1, 1, 1])
 
 
 def test_a_capacity_rises_in_equal_steps_and_stays(hparams):
@@ -84,4 +91,4 @@ def test_a_capacity_rises_in_equal_steps_and_stays(hparams):
 
 def test_without_a_warmup_beta_is_what_it_is(hparams):
     plain = schedules.make_schedule("constant", 0, 100)
-    assert schedules.warming(plain, 0, 1)(hparams, 0).beta == hparams.beta
+    assert schedules.warming(plain, [])(hparams, 0).beta == hparams.beta

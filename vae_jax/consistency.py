@@ -48,13 +48,37 @@ def check_rises(
             raise ValueError(
                 f"{field}: must be at most the {what} of the run, {most}, got {rise}"
             )
-    cycles = warmup_cycles if warmup_epochs else 1
-    if (2 * cycles - 1) * warmup_epochs > epochs:
+    if (2 * warmup_cycles - 1) * warmup_epochs > epochs:
         raise ValueError(
             f"loss.warmup_cycles: must be at most {(epochs // warmup_epochs + 1) // 2} "
             f"for the last of them to rise to the end in {epochs} epochs with "
-            f"loss.warmup_epochs={warmup_epochs}, got {cycles}"
+            f"loss.warmup_epochs={warmup_epochs}, got {warmup_cycles}"
         )
+
+
+def check_companions(
+    kl: str,
+    kl_samples: int,
+    warmup_epochs: int,
+    warmup_cycles: int,
+    capacity: float,
+    capacity_epochs: int,
+    **_: object,
+) -> None:
+    """Accepts fields of the ``loss`` section that say more of what another turns on.
+
+    Raises:
+        ValueError: if one is set and that is off, so that it would have no effect.
+    """
+    for field, value, unset, other, is_on in (
+        ("kl_samples", kl_samples, 1, f"kl={kl}", kl == "mc"),
+        ("warmup_cycles", warmup_cycles, 1, "warmup_epochs=0", warmup_epochs > 0),
+        ("capacity_epochs", capacity_epochs, 0, "capacity=0.0", capacity > 0),
+    ):
+        if value != unset and not is_on:
+            raise ValueError(
+                f"loss.{field}: must be {unset} with loss.{other}, got {value}"
+            )
 
 
 def check_pressure(

@@ -53,7 +53,9 @@ def plan(
     batch_sizes: Sequence[int],
     fadein_ratio: float,
 ) -> Plan:
-    """The stages of a run, one after the other; the first that is trained has no fade.
+    """The stages of a run, one after the other.
+
+    A stage is faded in over the one below; if that was left out, there is no fade.
 
     Args:
         num_images: of the training set; an epoch is its full batches.
@@ -76,7 +78,7 @@ def plan(
     for index in range(num_stages):
         steps = steps_per_epoch(num_images, batch_sizes[index])
         total = epochs[index] * steps
-        fade = round(fadein_ratio * total) if step else 0
+        fade = round(fadein_ratio * total) if index and epochs[index - 1] else 0
         made = Stage(index, step, epoch, epochs[index], steps, batch_sizes[index], fade)
         stages.append(made)
         step, epoch = step + total, epoch + epochs[index]

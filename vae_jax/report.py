@@ -38,10 +38,13 @@ def bound_on(images: data.Images, model: Model, scale: str) -> Bound:
     level.
     """
     whole = sees_whole_images(model)
+    two_levels = whole and is_binary(images)
     # With another scale than unit, black and white are not 0 and 1.
-    binary = whole and scale == "unit" and is_binary(images)
-    kind = evaluate.bound_kind(model.likelihood.kind, binary, levels=whole)
-    levels = whole and (images.dtype == np.uint8 or kind == "probability_mass")
+    binary = two_levels and scale == "unit"
+    kind = evaluate.bound_kind(model.likelihood.kind, binary, whole)
+    # A density has no bits/dim on two levels, whose bins are not 1/255 wide.
+    of_bytes = images.dtype == np.uint8 and not two_levels
+    levels = whole and (of_bytes or kind == "probability_mass")
     return Bound(kind, math.prod(images.shape[1:]) if levels else None, scale)
 
 
@@ -91,7 +94,7 @@ def sigma(model: Model, params: Params, hparams: Hparams) -> dict[str, Any]:
 
 def latents(groups: tuple[evaluate.Posteriors, ...]) -> dict[str, Any]:
     """The number of latents in use, as a number of the table, group by group."""
-    counts = [evaluate.active_units(of.mean) for of in groups]
+    counts = [evaluate.active_units(of.mean, of.noise) for of in groups]
     total = sum(of.mean.shape[1] for of in groups)
     found = {
         "value": sum(counts),
@@ -100,7 +103,10 @@ def latents(groups: tuple[evaluate.Posteriors, ...]) -> dict[str, Any]:
         "how": f"variance of the posterior mean over images above {evaluate.ACTIVE}",
     }
     if len(counts) > 1:
-        found["how"] += f"; a mean over {evaluate.ANCESTORS} draws of coarser groups"
+        found["how"] += (
+            f"; of a mean over {evaluate.ANCESTORS} draws of coarser groups, less the "
+            "variance by those draws"
+        )
         found["groups"] = counts
     return {"active_units": found}
 

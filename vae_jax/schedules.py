@@ -58,26 +58,26 @@ def make_schedule(
     return at_step
 
 
-def warming(schedule: Schedule, warmup_steps: int, cycles: int) -> Schedule:
+def warming(schedule: Schedule, rises: Sequence[tuple[int, int]]) -> Schedule:
     """The same schedule with a beta that rises linearly to its own, once or more often.
-
-    A cycle is a rise and as many steps at the full beta; after the last it stays there.
 
     Args:
         schedule: of everything else.
-        warmup_steps: of one rise, whose last step has the full beta; 0: none.
-        cycles: how often it rises, 1 or more.
+        rises: how many steps are done when each begins and when it is over; its last
+            step has the full beta, and so have all steps that belong to none.
 
     Source:
         Bowman et al. 2016 (arXiv:1511.06349), section 3.1; Fu et al. 2019
         (arXiv:1903.10145), section 4, for cycles.
     """
-    if not warmup_steps:
+    if not rises:
         return schedule
+    begins, ends = np.int32(rises).T
 
     def at_step(hparams: Hparams, step: Int[Array, ""] | int) -> Hparams:
-        risen = jnp.minimum((step % (2 * warmup_steps) + 1) / warmup_steps, 1.0)
-        share = jnp.where(step < 2 * warmup_steps * cycles, risen, 1.0)
+        inside = (begins <= step) & (step < ends)
+        risen = (step - begins + 1) / (ends - begins)
+        share = jnp.min(jnp.where(inside, risen, 1.0))
         return schedule(hparams, step)._replace(beta=hparams.beta * share)
 
     return at_step

@@ -182,6 +182,7 @@ def build_objective(config: ConfigDict, model: Model, num_images: int) -> Object
         ValueError: if it is not defined for the model, or with other fields.
     """
     loss = config.loss.to_dict()
+    consistency.check_companions(**loss)
     consistency.check_pressure(**loss)
     fadein_ratio = config.train.fadein_ratio
     if model.num_stages == 1:

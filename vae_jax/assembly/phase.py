@@ -66,8 +66,7 @@ def build_phase(
         decay_steps=[growth.steps_until(plan, e) for e in config.optim.decay_epochs],
         decay=config.optim.decay,
     )
-    warmup = growth.steps_until(plan, config.loss.warmup_epochs)
-    schedule = schedules.warming(schedule, warmup, config.loss.warmup_cycles)
+    schedule = schedules.warming(schedule, rises_of_beta(config, plan))
     filled = growth.steps_until(plan, config.loss.capacity_epochs)
     schedule = schedules.filling(schedule, filled)
     schedule = schedules.growing(schedule, stage, config.train.fade)
@@ -95,6 +94,15 @@ def build_phase(
         train.make_run_steps(step),
         terms,
     )
+
+
+def rises_of_beta(config: ConfigDict, plan: growth.Plan) -> list[tuple[int, int]]:
+    """The steps at which beta begins to rise and has risen, for each of its cycles."""
+    epochs, cycles = config.loss.warmup_epochs, config.loss.warmup_cycles
+    if not epochs:
+        return []
+    edges = [growth.steps_until(plan, n * epochs) for n in range(2 * cycles)]
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def optimiser(config: ConfigDict, model: Model) -> optax.GradientTransformation:

@@ -37,22 +37,22 @@ def make_terms(
     return terms
 
 
-def bound_kind(likelihood_kind: str, binary: bool, levels: bool) -> str:
+def bound_kind(likelihood_kind: str, binary: bool, whole: bool) -> str:
     """What the ELBO of this likelihood bounds on this data.
 
     ``probability_mass`` and ``density`` are log-likelihoods. ``cross_entropy`` is not:
-    Bernoulli pixels with grey targets, or shares of levels with targets that are of
-    none, which no distribution over images generates.
+    Bernoulli pixels with grey targets, which no distribution over images generates, or
+    averages over pixels, which are of no level and count by their shares.
 
     Args:
         likelihood_kind: of the model's likelihood.
         binary: whether all targets are 0 or 1.
-        levels: whether they are 8-bit levels.
+        whole: whether they are pixels, and not averages over several.
     """
-    if likelihood_kind == "density":
-        return "density"
-    fits = binary if likelihood_kind == "binary" else levels
-    return "probability_mass" if fits else "cross_entropy"
+    fits = binary if likelihood_kind == "binary" else whole
+    if not fits:
+        return "cross_entropy"
+    return "density" if likelihood_kind == "density" else "probability_mass"
 
 
 def bits_per_dim(

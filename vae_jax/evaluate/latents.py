@@ -24,6 +24,7 @@ class Posteriors(NamedTuple):
 
     mean: Float[np.ndarray, "N Z"]
     kl: Float[np.ndarray, "N Z"]  # to the prior, in nats: see ``posteriors``
+    noise: Float[np.ndarray, "N Z"]  # variance that the mean has by those draws
 
 
 class Decomposition(NamedTuple):
@@ -85,19 +86,27 @@ def _posteriors(model, scale, params, images, rows, hparams):
         if len(first) == 1:  # it has no ancestors
             return first
         every = jax.vmap(of_draw)(jax.random.split(key, ANCESTORS))
-        return jax.tree.map(lambda values: values.mean(axis=0), every)
+        return tuple(map(_over_draws, every))
 
     return of_each(of_image, images, rows, scale)
 
 
+def _over_draws(every: Posteriors) -> Posteriors:
+    """The means of one group over draws, on the first axis, of its ancestors."""
+    noise = every.mean.var(axis=0, ddof=1) / ANCESTORS
+    return Posteriors(every.mean.mean(axis=0), every.kl.mean(axis=0), noise)
+
+
 def _posterior(latent: Latent) -> Posteriors:
-    """Of one image."""
+    """Of one image, given one draw of the group's ancestors."""
     mean = latent.posterior.mean[0]
+    none = jnp.zeros_like(mean)
     if isinstance(latent.prior, Mixture):
         log_q = _log_normal(latent.z, latent.posterior)[0]
-        return Posteriors(mean, log_q - _log_marginals(latent.z[0], latent.prior))
+        marginals = _log_marginals(latent.z[0], latent.prior)
+        return Posteriors(mean, log_q - marginals, none)
     by_dimension = (values[0, :, None] for values in (*latent.posterior, *latent.prior))
-    return Posteriors(mean, losses.kl_analytic(*by_dimension))
+    return Posteriors(mean, losses.kl_analytic(*by_dimension), none)
 
 
 def _log_marginals(z: Float[Array, " Z"], prior: Mixture) -> Float[Array, " Z"]:
@@ -110,13 +119,23 @@ def _log_marginals(z: Float[Array, " Z"], prior: Mixture) -> Float[Array, " Z"]:
     return lax.map(of_one, (z, prior.mean.T, prior.logvar.T))
 
 
-def active_units(means: Float[np.ndarray, "N Z"]) -> int:
+def active_units(
+    means: Float[np.ndarray, "N Z"], noise: Float[np.ndarray, "N Z"] | None = None
+) -> int:
     """How many latents know anything of the image: whose posterior mean varies.
+
+    Args:
+        means: of the posterior of every image.
+        noise: the variance of each as an estimate, by which it varies without knowing
+            anything; none if they are exact.
 
     Source:
         Burda et al. 2016 (arXiv:1509.00519), section 5.2: Cov_x(E[z|x]) > 0.01.
     """
-    return int((np.asarray(means, np.float64).var(axis=0) > ACTIVE).sum())
+    variance = np.asarray(means, np.float64).var(axis=0)
+    if noise is not None:
+        variance -= noise.mean(axis=0, dtype=np.float64)
+    return int((variance > ACTIVE).sum())
 
 
 def draw_latents(

@@ -22,7 +22,7 @@ FEW_STEPS = 300  # of a run: Adam's own averages reach over a thousand
 NOTHING = 1.0  # nats to gain in a stage, before any KL is paid
 MOST_MEMORY = 0.8  # of what the device has
 
-UNBOUNDED = ("gaussian", "gaussian_per_pixel", "laplace")
+UNBOUNDED = ("continuous_bernoulli", "gaussian", "gaussian_per_pixel", "laplace")
 
 BAD, COSTLY, NOTED = range(3)
 

@@ -19,6 +19,7 @@ OF_THEORY = {
     "loss.capacity": (0.0,),
     "loss.tc_weight": (1.0,),
     "model.prior": ("standard",),
+    "model.logvar_range": ((),),
 }
 MOST_IMAGES = 5_000
 FEWER_IMAGES = 2_000  # of more values than that, whose spectrum would take long

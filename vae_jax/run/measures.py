@@ -1,5 +1,6 @@
 """What is measured of a trained model: a part after training, all by ``eval``."""
 
+import math
 from typing import Any
 
 import jax
@@ -73,7 +74,17 @@ def extractor_for(session: Session, of: Trained) -> Extractor | None:
     config, dataset = session.config, session.job.dataset
     options = config.eval
     name = extractors.named(options.extractor, config.data.name, of.model.image_shape)
-    if name == "none" or not report.sees_whole_images(of.model):
+    if not report.sees_whole_images(of.model):
+        return None
+    if name == "none":
+        if options.extractor == "auto":
+            LOGGER.info(
+                "No distances of samples: images of %d values are more than the %d "
+                "that eval.extractor=auto compares by their pixels; to have them: "
+                "--config.eval.extractor=inception",
+                math.prod(of.model.image_shape),
+                extractors.MOST_PIXELS,
+            )
         return None
     most = min(options.mixture_images, len(dataset.train.images))
     if "mixture" in options.samplers and options.mixture_components > most:
