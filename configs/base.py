@@ -49,10 +49,11 @@ def get_config() -> ConfigDict:
             # vamp: values with which pseudo-inputs begin, which are clipped to 0 to 1
             pseudo_mean=0.05,  # 0 to 1; near the mean of the images
             pseudo_std=0.01,  # 0 or more
+            # not (res)provae:
             hidden_dim=400,  # 1 or more: width of the dense hidden layers
             hidden_layers=2,  # 0 or more, on either side; conv_hvae: of p(z1|z2)
-            # not (res)provae: relu | tanh | gated: times a sigmoid, dense layers and
-            # those of conv_hvae
+            # likewise: relu | tanh | gated: times a sigmoid, dense layers and those of
+            # conv_hvae
             activation="relu",
             # lecun | he, both normal | glorot, uniform; of all layers of mlp, hvae and
             # conv_hvae, of the dense ones of cnn
@@ -131,7 +132,9 @@ def get_config() -> ConfigDict:
             epochs_per_stage=(
                 10,
             ),  # *; 0 leaves a stage out, not the last; (res)provae
-            fadein_ratio=0.5,  # 0 to 1: part of a stage over which it is faded in
+            # 0 to 1: part of a stage over which it is faded in; no fade over a stage
+            # that is left out
+            fadein_ratio=0.5,
             fade="linear",  # linear | cosine
             # 0: never, else it ends after so many epochs without a better bound on the
             # validation images

@@ -144,6 +144,7 @@ def log_mixture(
 
     Takes two matrix products and memory for B K + K Z numbers, not for B K Z. Those
     cancel digits where components are narrow; those of the likeliest one are put back.
+    Where several overlap that are narrower than a log-variance of -9, it is not enough.
 
     Args:
         z: draws, ``[B, Z]``.

@@ -1,6 +1,7 @@
 """What models that grow have in common: sizes, blocks, one tree for all stages.
 
-The parameters of a stage do not depend on how many stages there are.
+The parameters of a stage depend on the grid that images are padded to, which the last
+resolution decides, and on nothing else of how many stages there are.
 
 Source:
     Karras et al. 2018 (arXiv:1710.10196), for growth by faded-in stages.
