@@ -470,6 +470,14 @@ def test_bits_per_dim_of_a_density_count_the_width_of_a_grey_level():
             r"as many dimensions, got z \(2, 3\), mean \(2, 1\)",
         ),
         (
+            lambda a, b: losses.elbo(a[:, 0], b),
+            r"elbo: .* recon_nll \(2,\), kl \(2, 1\)",
+        ),
+        (
+            lambda a, _: losses.batch_loss(a, "sum", 3),
+            r"per_image: must be one loss for each image, got \(2, 3\)",
+        ),
+        (
             lambda a, b: losses.optimal_log_sigma(a, b),
             r"optimal_log_sigma: .* targets \(2, 1\)",
         ),

@@ -60,6 +60,7 @@ def run(*args):
         (["--mode=eval", "--workdir=/no/such"], "there is no /no/such/config.json"),
         ([DIGITS, "--mode=eval"], "--workdir: must name a run for --mode=eval"),
         ([DIGITS, "--mode=eval", "--workdir=/no/such"], "there is no /no/such/config"),
+        ([DIGITS, "--workdir="], "--workdir: must name a folder, got ''"),
         (["--mode=compare"], "--workdirs: must name two runs or more, as in RUN1,RUN2"),
         (["--mode=compare", "--workdirs=a"], "as in RUN1,RUN2, got 'a'"),
         (["--mode=compare", "--workdirs=a,"], "as in RUN1,RUN2, got 'a', ''"),

@@ -174,6 +174,22 @@ def test_principal_components_of_equal_points_are_zero():
     assert not shares.any()
 
 
+def test_curves_are_interrupted_between_stages_of_growth(tmp_path):
+    plain = [epoch(i, elbo=-i) for i in range(1, 5)]
+    same = [row | {"stage": 2} for row in plain]
+    grown = [row | {"stage": row["epoch"] // 3} for row in plain]
+    for name, rows in (("plain", plain), ("same", same), ("grown", grown)):
+        drawing.curves(tmp_path / f"{name}.png", rows)
+    plain, same, grown = (
+        read(tmp_path / f"{n}.png") for n in ("plain", "same", "grown")
+    )
+    np.testing.assert_array_equal(plain, same)
+    blue = [int(drawing.COLOURS[0][i : i + 2], 16) for i in (1, 3, 5)]
+    ends = np.argwhere((plain == blue).all(axis=-1))[:, 1]  # columns of the first line
+    lost = (plain == blue).all(axis=-1) & (grown != blue).any(axis=-1)
+    assert len(ends) > lost.sum() > 20  # the piece between epochs 2 and 3
+
+
 def test_every_class_has_its_colour_in_the_latent_space(tmp_path):
     labels = np.arange(200) % 10
     means = 5.0 * np.stack([labels % 5, labels // 5], axis=1) + images(200, 2)

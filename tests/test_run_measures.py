@@ -6,7 +6,7 @@ import pytest
 import main
 from vae_jax import data, distances, evaluate, extractors, mixture, report, train
 from vae_jax.contracts import Trained
-from vae_jax.run import measures, session
+from vae_jax.run import final, measures, session
 
 SMALL = [
     "--config.train.epochs=1",
@@ -54,6 +54,16 @@ def opened(folder):
 
 def bound_on(at, of):
     return report.bound_on(at.job.dataset.test.images, of.model, at.config.data.scale)
+
+
+def test_pictures_take_only_the_images_that_they_show(opened):
+    at, of = opened()
+    phase = at.job.phases[-1]
+    subject = final.pictured(at, phase, of.params, at.job.plan[-1].end_step)
+    images, labels = at.job.dataset.test
+    np.testing.assert_array_equal(subject.x, images[:30] / np.float32(255))
+    np.testing.assert_array_equal(subject.labels, labels)
+    assert len(labels) == 297
 
 
 def pixels_of(images):

@@ -85,6 +85,8 @@ def check_one_run(args: flags.FlagValues) -> None:
         if args[flag].present and args.mode not in modes:
             allowed = " and ".join(f"--mode={mode}" for mode in modes)
             raise ValueError(f"--{flag}: is for {allowed}")
+    if args.workdir == "":
+        raise ValueError("--workdir: must name a folder, got ''")
     if args.mode == "doctor" and args.workdir is not None:
         raise ValueError("--workdir: is not for --mode=doctor, which looks at a config")
     if args.profile and args.mode != "train":

@@ -12,8 +12,8 @@ from vae_jax.comparison.tables import ABOUT, Column, Comparison
 HIGHER_IS_BETTER = {"elbo", "iw_bound", "precision", "recall", "density", "coverage"}
 LOWER_IS_BETTER = {"bits_per_dim", "iw_bits_per_dim", "fd", "fid", "kid"}
 LEGEND = (
-    "+- is one standard error. Bold is the best of its column, by whatever margin; "
-    "columns in which neither more nor less is better have none."
+    "+- is one standard error. Bold is the best of a number, by whatever margin; "
+    "numbers of which neither more nor less is better have none."
 )
 MARKUP = re.compile(r"[\\`*<>\[\]&~]|\b_|_\b")  # what markdown does not show as it is
 Value = float | int | None  # in eval.json, null stands for what is not finite

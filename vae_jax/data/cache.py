@@ -17,6 +17,7 @@ log = logging.getLogger("vae_jax")
 
 SOURCE = "cache"
 DAY = 24 * 60 * 60  # seconds
+NOWHERE = os.devnull  # as a folder: nothing is there, and nothing can be put there
 Content = TypeVar("Content")
 
 
@@ -26,6 +27,8 @@ def path(name: str) -> pathlib.Path:
     # The XDG base directory specification: a relative path is to be ignored.
     if not os.path.isabs(root):
         root = os.path.expanduser("~/.cache")
+    if not os.path.isabs(root):  # a user without a home, as containers may have
+        root = NOWHERE
     return pathlib.Path(root) / "vae_jax" / name
 
 

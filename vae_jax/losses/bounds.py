@@ -4,16 +4,25 @@ import math
 
 from jaxtyping import Array, Float
 
+from vae_jax.losses.events import require_same_shape
+
 REDUCTIONS = ("sum", "mean")
 
 
-def elbo(recon_nll: Float[Array, " B"], kl: Float[Array, " B"]) -> Float[Array, " B"]:
-    """Evidence lower bound, log p(x) >= elbo. Higher is better."""
+def elbo(
+    recon_nll: Float[Array, "B ..."], kl: Float[Array, "B ..."]
+) -> Float[Array, "B ..."]:
+    """Evidence lower bound, log p(x) >= elbo. Higher is better.
+
+    Raises:
+        ValueError: if the shapes differ. Broadcasting is refused.
+    """
+    require_same_shape("elbo", recon_nll=recon_nll, kl=kl)
     return -(recon_nll + kl)
 
 
 def batch_loss(
-    per_image: Float[Array, " B"], reduction: str, num_values: int
+    per_image: Float[Array, "B ..."], reduction: str, num_values: int
 ) -> Float[Array, ""]:
     """The scalar that is minimised.
 
@@ -25,8 +34,12 @@ def batch_loss(
         num_values: height times width times channels of the full image.
 
     Raises:
-        ValueError: if ``reduction`` is neither.
+        ValueError: if ``reduction`` is neither, or there is not one loss an image.
     """
+    if per_image.ndim != 1:
+        raise ValueError(
+            f"per_image: must be one loss for each image, got {per_image.shape}"
+        )
     if reduction not in REDUCTIONS:
         raise ValueError(
             f"reduction: must be one of {', '.join(REDUCTIONS)}, got {reduction!r}"

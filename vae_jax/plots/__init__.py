@@ -13,7 +13,7 @@ from vae_jax.contracts import Hparams, Model, Params, Trained
 from vae_jax.plots import drawing, growing
 from vae_jax.plots.drawing import samples
 
-__all__ = ["Subject", "of_moment", "of_run", "samples"]
+__all__ = ["NUM_RECONSTRUCTIONS", "Subject", "of_moment", "of_run", "samples"]
 
 NUM_RECONSTRUCTIONS = 30
 NUM_SAMPLES = 64
@@ -28,8 +28,8 @@ class Subject(NamedTuple):
     model: Model
     params: Params
     hparams: Hparams
-    x: Float[Array, "N H W C"]  # test images; the first are reconstructed
-    labels: Int[np.ndarray, " N"] | None  # their classes, if they have any
+    x: Float[Array, "N H W C"]  # the first test images, which are reconstructed
+    labels: Int[np.ndarray, " M"] | None  # classes of test images, if they have any
     labelled: str = "class"  # what a label is
 
 
@@ -50,7 +50,7 @@ def of_moment(
 def of_run(
     folder: pathlib.Path,
     subject: Subject,
-    groups: tuple[Float[np.ndarray, "N _"], ...],
+    groups: tuple[Float[np.ndarray, "M _"], ...],
     kls: list[list[float]],
     rows: list[dict],
 ) -> None:
@@ -59,7 +59,8 @@ def of_run(
     Args:
         folder: where they go.
         subject: what they are of.
-        groups: the means of its images' posteriors, one array for each group.
+        groups: means of posteriors, one array for each group, of the images that the
+            labels are of, of which ``subject.x`` are the first.
         kls: nats of every latent, one list for each group.
         rows: of ``metrics.jsonl``.
     """

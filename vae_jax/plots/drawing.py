@@ -127,6 +127,7 @@ def curves(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
     ``rows`` are lines of ``metrics.jsonl``. The first tenth of the epochs may leave a
     panel, which then says so. Values that are not finite are crosses at its bottom.
+    Lines are interrupted between stages of growth.
     """
     with _picture(path, 1664, 480, layout="constrained") as figure:
         for axes, key in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
@@ -257,15 +258,20 @@ def _draw_classes(
 
 
 def _draw_curves(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str) -> None:
-    drawn = np.empty((2, 0))
+    drawn, stages = np.empty((2, 0)), {r["epoch"]: r.get("stage", 0) for r in rows}
     for split, colour in SPLITS.items():
         points = {r["epoch"]: r[key] for r in rows if r.get("split") == split}
         if not points:
             continue
         epochs, values = np.array(sorted(points.items()), float).T
         bad = ~np.isfinite(values)
+        # Stages of growth see images of other sizes: lines end where a stage does.
+        starts = 1 + np.flatnonzero(np.diff([stages[epoch] for epoch in epochs]))
+        shown = np.insert([epochs, np.where(bad, np.nan, values)], starts, np.nan, 1)
+        for epoch in epochs[starts]:
+            axes.axvline(epoch - 0.5, c="0.6", lw=1)
         line, name = ".-" if len(values) <= 60 else "-", f"{split} {values[-1]:.2f}"
-        axes.plot(epochs, np.where(bad, np.nan, values), line, c=colour, label=name)
+        axes.plot(*shown, line, c=colour, label=name)
         ground = axes.get_xaxis_transform()
         axes.plot(epochs[bad], 0.02 + 0 * epochs[bad], "x", c=colour, transform=ground)
         axes.set_xlim(np.add(axes.dataLim.intervalx, [-0.5, 0.5]))

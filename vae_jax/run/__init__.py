@@ -34,6 +34,7 @@ from vae_jax.run.session import (
     assemble,
     existing,
     foreseen,
+    go_on,
     newest,
     opened,
     saved_so_far,
@@ -69,6 +70,7 @@ def run(
             ``step``, ``workdirs``, ``out``, ``profile``.
     """
     absl_logging.set_verbosity(absl_logging.WARNING)  # orbax says a lot under INFO
+    jax.config.update("jax_enable_x64", False)  # whatever the environment says
     modes = {
         "train": run_training,
         "doctor": run_doctor,
@@ -130,7 +132,7 @@ def run_training(config, workdir, log, command, profile, **_) -> None:
             tensorboard.check_installed()
     if found:
         LOGGER.info("%s is finished.\n%s", workdir, found)
-        LOGGER.info("To evaluate it again: python main.py --mode=eval --workdir=...")
+        LOGGER.info("To evaluate it again: %s --mode=eval", go_on(workdir))
         return
     job = assemble(config)
     with foreseen():

@@ -128,10 +128,10 @@ def pictured(session: Session, phase: Phase, params, step: int) -> "plots.Subjec
     from vae_jax import plots
 
     dataset = session.job.dataset
-    images, labels = (
-        None if part is None else part[:PICTURED] for part in dataset.test
-    )
-    x = pixels.to_float(jax.device_put(images), session.config.data.scale)
+    images, labels = dataset.test
+    some = jax.device_put(images[: plots.NUM_RECONSTRUCTIONS])
+    x = pixels.to_float(some, session.config.data.scale)
+    labels = None if labels is None else labels[:PICTURED]
     subject = plots.Subject(phase.model, params, phase.hparams_at(step), x, labels)
     if labels is not None and dataset.factors:  # the first is shown
         subject = subject._replace(labels=labels[:, 0], labelled=dataset.factors[0])

@@ -32,8 +32,8 @@ def replay(session: Session, step: int) -> None:
     LOGGER.info("from the state after step %d", state.step)
     feed = feed_of(session.job, session.config)
     found = look_into(session, feed, feed.advance(state, step - 1))
-    write(session.folder, found)
     LOGGER.info("%s", table(found))
+    write(session.folder, found)  # where that fails, it has been shown
 
 
 def nearest(session: Session, step: int) -> TrainState:

@@ -70,7 +70,7 @@ def _ways_on(session: Session) -> str:
     return f"Once this is mended, to go on: {go_on(session.folder)}"
 
 
-def go_on(folder: pathlib.Path) -> str:
+def go_on(folder: pathlib.Path | str) -> str:
     """The command that goes on with a run."""
     return f"python main.py --workdir={shlex.quote(str(folder))}"
 

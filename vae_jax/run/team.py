@@ -38,6 +38,11 @@ def join(
         Refused: if neither arguments nor the environment say where this process is, or
             if it could not join.
     """
+    if coordinator:
+        LOGGER.info(
+            "process %s of %s waits for all of them at %s, for five minutes at most",
+            *(process_id, num_processes, coordinator),
+        )
     try:
         jax.distributed.initialize(coordinator, num_processes, process_id)
     except (ValueError, RuntimeError) as error:
