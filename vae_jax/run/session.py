@@ -1,12 +1,15 @@
 """One process at work on one run directory, and how its errors are said."""
 
+import collections
 import contextlib
 import json
+import os
 import pathlib
 import shlex
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import jax
 from ml_collections import ConfigDict
 
 from vae_jax import assembly, checkpoint, experiment, files, lock, report
@@ -84,8 +87,27 @@ def dispensable() -> Iterator[None]:
         LOGGER.warning("%s; training goes on without", error)
 
 
+def devices() -> list[jax.Device]:
+    """All that JAX can use.
+
+    Raises:
+        ValueError: if ``JAX_PLATFORMS`` names some that are not here.
+    """
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            "JAX_PLATFORMS: must name devices that JAX can use here, got "
+            f"{os.environ.get('JAX_PLATFORMS')!r} ({type(error).__name__}: "
+            f"{error!s:.200})"
+        ) from error
+
+
 def assemble(config: ConfigDict) -> assembly.Job:
     with foreseen():
+        kinds = collections.Counter(device.device_kind for device in devices())
+        listed = ", ".join(f"{count} x {kind}" for kind, count in kinds.items())
+        LOGGER.info("devices: %s", listed)
         dataset = assembly.load_data(config)
         return assembly.build(config, dataset)
 
