@@ -38,7 +38,7 @@ def test_one_file_is_held_out_and_cut_as_an_array_is(tmp_path):
         np.testing.assert_array_equal(ours.images[:], theirs.images)
 
 
-def test_parts_and_labels_are_found_by_their_names(tmp_path):
+def test_parts_and_labels_are_found_by_their_names(tmp_path, caplog):
     path = write(
         tmp_path,
         train__1__of__2=BYTES[5:9],
@@ -56,6 +56,7 @@ def test_parts_and_labels_are_found_by_their_names(tmp_path):
     assert raw.train.labels.dtype == np.int32
     np.testing.assert_array_equal(raw.test.images[:][..., 0], BYTES[9:])
     assert raw.test.labels is raw.valid is None
+    assert caplog.messages == [f"npy: left out of {path}: 'other'"]
 
 
 def test_labels_follow_their_images_wherever_they_go(tmp_path):
