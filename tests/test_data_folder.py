@@ -158,6 +158,34 @@ def test_parts_are_those_listed_where_the_file_system_ignores_cases(root, monkey
         load(root)
 
 
+def test_files_left_out_by_their_suffix_are_counted_in_a_line(root, caplog):
+    for name in ("train/a.png", "train/b.PNG", "test/a.jpg"):
+        put(root / name)
+    left = ("train/a.webp", "test/deep/b.WEBP", "c.bmp", "train/d.0001", "LICENSE")
+    unsaid = (".a.bmp", ".git/a.bmp", "a.txt", "b.CSV", "c.json", "README.md")
+    for name in left + unsaid:
+        (root / name).parent.mkdir(exist_ok=True, parents=True)
+        (root / name).touch()
+    load(root)
+    assert caplog.messages[0] == (
+        f"folder: left out of {root} by their suffix: 1 .bmp, 2 .webp, 2 other"
+    )
+
+
+def test_notes_beside_the_images_are_not_worth_a_line(root, caplog):
+    put(root / "a.png")
+    (root / "labels.csv").touch()
+    load(root)
+    assert not any("suffix" in message for message in caplog.messages)
+
+
+def test_suffixes_are_said_before_a_part_without_images_is_refused(root, caplog):
+    (root / "a.webp").touch()
+    with pytest.raises(ValueError, match="must hold images"):
+        load(root)
+    assert caplog.messages == [f"folder: left out of {root} by their suffix: 1 .webp"]
+
+
 def test_class_folders_become_labels_in_the_order_of_their_names(root):
     for name in ("dog/a.png", "cat/deep/b.png", "cat/a.png", "Ant/a.png"):
         put(root / name)

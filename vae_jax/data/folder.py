@@ -23,6 +23,7 @@ from vae_jax.data.parts import PARTS, check_names
 log = logging.getLogger("vae_jax")
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+NOTES = (".txt", ".csv", ".json", ".md")  # which lie beside images and are none
 AHEAD = 32  # images that are decoded before they are asked for
 
 Names = dict[str, list[str]]  # by part: paths relative to the folder, in order
@@ -89,7 +90,13 @@ def _root(path: str | None) -> pathlib.Path:
 
 
 def _parts(root: pathlib.Path) -> Names:
-    names = sorted(_names(str(root)))
+    others: collections.Counter[str] = collections.Counter()
+    names = sorted(_names(str(root), others))
+    if others:
+        each = ", ".join(
+            f"{count} {suffix}" for suffix, count in sorted(others.items())
+        )
+        log.warning("folder: left out of %s by their suffix: %s", root, each)
     folders = {name.partition("/")[0] for name in names if "/" in name}
     check_names(str(root), sorted(folders))
     listed = os.listdir(root)
@@ -115,8 +122,13 @@ def _parts(root: pathlib.Path) -> Names:
     return parts
 
 
-def _names(folder: str, above: tuple[str, ...] = ()) -> Iterator[str]:
-    """Relative names of the images below a folder; hidden ones are none."""
+def _names(
+    folder: str, others: collections.Counter[str], above: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """Relative names of the images below a folder; hidden ones are none.
+
+    ``others`` counts the other files by their suffix, as some may be images too.
+    """
     here = os.path.realpath(folder)
     if here in above:  # a link to a folder that it lies in
         return
@@ -124,10 +136,14 @@ def _names(folder: str, above: tuple[str, ...] = ()) -> Iterator[str]:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            below = _names(entry.path, (*above, here))
+            below = _names(entry.path, others, (*above, here))
             yield from (f"{entry.name}/{name}" for name in below)
         elif entry.name.lower().endswith(SUFFIXES):
             yield entry.name
+        else:
+            _, suffix = os.path.splitext(entry.name.lower())
+            if suffix not in NOTES:
+                others[suffix if suffix[1:].isidentifier() else "other"] += 1
 
 
 def _decode(
