@@ -74,8 +74,8 @@ def test_colour_stays_colour_and_more_numbers_than_nine_are_in_order(tmp_path):
 
 
 ONE_SET = (
-    "must hold train.npy, perhaps with valid.npy and test.npy, or one set of any name, "
-    "whose files may be NAME-00000-of-00010.npy and so on; got "
+    "must hold train.npy, perhaps with valid.npy and test.npy, or one set of another "
+    "name, whose files may be NAME-00000-of-00010.npy and so on; got "
 )
 
 
@@ -85,6 +85,9 @@ ONE_SET = (
         ({}, ValueError, f"{ONE_SET}no npy file"),
         ({"a": BYTES, "b": BYTES}, ValueError, f"{ONE_SET}a, b"),
         ({"a_labels": LABELS}, ValueError, f"{ONE_SET}no npy file"),
+        ({"test": BYTES}, ValueError, f"{ONE_SET}test"),
+        ({"valid": BYTES, "valid_labels": LABELS}, ValueError, f"{ONE_SET}valid"),
+        ({"valid": BYTES, "test": BYTES}, ValueError, f"{ONE_SET}test, valid"),
         (
             {"a__0__of__3": BYTES, "a__2__of__3": BYTES},
             ValueError,

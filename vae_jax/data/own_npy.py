@@ -28,7 +28,7 @@ class Shard(NamedTuple):
 
 
 def load(path: str | None) -> Raw:
-    """The parts whose files there are; a single set of any name is for training.
+    """The parts whose files there are; a single set of another name is for training.
 
     Args:
         path: of one file, or of a folder that holds a set. The images are uint8
@@ -92,11 +92,11 @@ def _parts(folder: pathlib.Path, files: Files) -> dict[str, str]:
     names = [name for name in files if not name.endswith(LABELS)]
     if "train" in names:
         return {part: part for part in PARTS if part in names}
-    if len(names) != 1:
+    if len(names) != 1 or names[0] in PARTS:
         raise ValueError(
             f"{folder}: must hold train.npy, perhaps with valid.npy and test.npy, or "
-            "one set of any name, whose files may be NAME-00000-of-00010.npy and so "
-            f"on; got {', '.join(names) or 'no npy file'}"
+            "one set of another name, whose files may be NAME-00000-of-00010.npy and "
+            f"so on; got {', '.join(names) or 'no npy file'}"
         )
     return {"train": names[0]}
 
