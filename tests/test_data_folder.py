@@ -102,12 +102,88 @@ def test_a_test_folder_without_train_is_refused_not_trained_on(root, part):
 
 
 def test_what_lies_beside_the_parts_is_said_to_be_left_out(root, caplog):
-    for name in ("train/a.png", "test/a.png", "val/a.png", "b.png"):
+    for name in ("train/a.png", "test/a.png", "other/a.png", "b.png"):
         put(root / name)
     assert len(load(root).train.images) == 1
     assert caplog.messages[0] == (
         f"folder: 2 images in {root} are in none of train, test and left out"
     )
+
+
+@pytest.mark.parametrize("inside", ["", "train/"])
+@pytest.mark.parametrize("name", ["Test", "val", "test"])
+def test_classes_below_the_top_may_be_called_as_parts_are(root, name, inside):
+    put(root / f"train/{inside}{name}/a.png")
+    put(root / f"train/{inside}zebra/a.png")
+    raw = load(root)
+    assert values(raw.train) == [0, 0]
+    if not inside:
+        np.testing.assert_array_equal(raw.train.labels, [0, 1])
+    assert raw.test is raw.valid is None
+
+
+def test_a_near_miss_is_refused_where_images_lie_deep_in_it_or_behind_a_link(
+    root, tmp_path
+):
+    put(root / "train" / "a.png")
+    put(tmp_path / "away" / "deep" / "a.png")
+    (root / "Test").symlink_to(tmp_path / "away")
+    with pytest.raises(ValueError, match="must be called test, got Test; if"):
+        load(root)
+
+
+def test_a_near_miss_without_images_is_none(root):
+    put(root / "a.png", 5)
+    (root / "Test").mkdir()
+    (root / "val").write_text("a file")
+    put(root / "Eval.png", 6)
+    assert values(load(root).train) == [6, 5]
+
+
+def test_parts_are_those_listed_where_the_file_system_ignores_cases(root, monkeypatch):
+    isdir = os.path.isdir
+
+    def ignores_case(path):
+        there = os.listdir(os.path.dirname(path))
+        same = [n for n in there if n.lower() == os.path.basename(path).lower()]
+        return bool(same) and isdir(os.path.join(os.path.dirname(path), same[0]))
+
+    monkeypatch.setattr(folder.os.path, "isdir", ignores_case)
+    put(root / "a.png", 5)
+    (root / "Train").mkdir()
+    assert os.path.isdir(root / "train")
+    assert values(load(root).train) == [5]
+    put(root / "Train" / "a.png")
+    with pytest.raises(ValueError, match="must be called train, got Train; if"):
+        load(root)
+
+
+def test_files_left_out_by_their_suffix_are_counted_in_a_line(root, caplog):
+    for name in ("train/a.png", "train/b.PNG", "test/a.jpg"):
+        put(root / name)
+    left = ("train/a.webp", "test/deep/b.WEBP", "c.bmp", "train/d.0001", "LICENSE")
+    unsaid = (".a.bmp", ".git/a.bmp", "a.txt", "b.CSV", "c.json", "README.md")
+    for name in left + unsaid:
+        (root / name).parent.mkdir(exist_ok=True, parents=True)
+        (root / name).touch()
+    load(root)
+    assert caplog.messages[0] == (
+        f"folder: left out of {root} by their suffix: 1 .bmp, 2 .webp, 2 other"
+    )
+
+
+def test_notes_beside_the_images_are_not_worth_a_line(root, caplog):
+    put(root / "a.png")
+    (root / "labels.csv").touch()
+    load(root)
+    assert not any("suffix" in message for message in caplog.messages)
+
+
+def test_suffixes_are_said_before_a_part_without_images_is_refused(root, caplog):
+    (root / "a.webp").touch()
+    with pytest.raises(ValueError, match="must hold images"):
+        load(root)
+    assert caplog.messages == [f"folder: left out of {root} by their suffix: 1 .webp"]
 
 
 def test_class_folders_become_labels_in_the_order_of_their_names(root):

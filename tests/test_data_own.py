@@ -78,6 +78,43 @@ def test_parts_may_be_rows_of_the_images(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("arrays", "left"),
+    [
+        ({"images": BYTES, "labels": LABELS, "train": [3, 1]}, ""),
+        ({"train": BYTES, "train_labels": LABELS}, ""),
+        ({"images": BYTES, "names": LABELS, "x_test": BYTES}, "'names', 'x_test'"),
+        ({"images": BYTES, "train_labels": LABELS}, "'train_labels'"),
+        ({"train": BYTES, "labels": LABELS}, "'labels'"),
+        ({"train": BYTES, "Labels": LABELS, "other": LABELS}, "'Labels', 'other'"),
+    ],
+)
+def test_arrays_that_are_used_for_nothing_are_named(tmp_path, caplog, arrays, left):
+    path = npz_file(tmp_path, **arrays)
+    assert own_npz.load(path).test is None
+    assert caplog.messages == ([f"npz: left out of {path}: {left}"] if left else [])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "part", "name"),
+    [
+        ({"images": BYTES, "train": [1, 2], "Test": [3]}, "test", "Test"),
+        ({"images": BYTES, "val": [3]}, "valid", "val"),
+        ({"Train": BYTES}, "train", "Train"),
+    ],
+)
+def test_rows_or_images_of_a_part_that_is_called_otherwise_are_refused(
+    tmp_path, arrays, part, name
+):
+    path = npz_file(tmp_path, **arrays)
+    with pytest.raises(ValueError, match="looks like the part") as caught:
+        load("npz", path)
+    assert str(caught.value) == (
+        f"{path}: what looks like the part {part} must be called {part}, got {name}; "
+        "if it is no part, it needs another name"
+    )
+
+
+@pytest.mark.parametrize(
     ("arrays", "kind", "message"),
     [
         ({"x": BYTES}, ValueError, "own.npz: must hold images [N, H, W] or"),

@@ -38,7 +38,7 @@ def test_one_file_is_held_out_and_cut_as_an_array_is(tmp_path):
         np.testing.assert_array_equal(ours.images[:], theirs.images)
 
 
-def test_parts_and_labels_are_found_by_their_names(tmp_path):
+def test_parts_and_labels_are_found_by_their_names(tmp_path, caplog):
     path = write(
         tmp_path,
         train__1__of__2=BYTES[5:9],
@@ -56,6 +56,7 @@ def test_parts_and_labels_are_found_by_their_names(tmp_path):
     assert raw.train.labels.dtype == np.int32
     np.testing.assert_array_equal(raw.test.images[:][..., 0], BYTES[9:])
     assert raw.test.labels is raw.valid is None
+    assert caplog.messages == [f"npy: left out of {path}: 'other'"]
 
 
 def test_labels_follow_their_images_wherever_they_go(tmp_path):
@@ -73,8 +74,8 @@ def test_colour_stays_colour_and_more_numbers_than_nine_are_in_order(tmp_path):
 
 
 ONE_SET = (
-    "must hold train.npy, perhaps with valid.npy and test.npy, or one set of any name, "
-    "whose files may be NAME-00000-of-00010.npy and so on; got "
+    "must hold train.npy, perhaps with valid.npy and test.npy, or one set of another "
+    "name, whose files may be NAME-00000-of-00010.npy and so on; got "
 )
 
 
@@ -84,6 +85,9 @@ ONE_SET = (
         ({}, ValueError, f"{ONE_SET}no npy file"),
         ({"a": BYTES, "b": BYTES}, ValueError, f"{ONE_SET}a, b"),
         ({"a_labels": LABELS}, ValueError, f"{ONE_SET}no npy file"),
+        ({"test": BYTES}, ValueError, f"{ONE_SET}test"),
+        ({"valid": BYTES, "valid_labels": LABELS}, ValueError, f"{ONE_SET}valid"),
+        ({"valid": BYTES, "test": BYTES}, ValueError, f"{ONE_SET}test, valid"),
         (
             {"a__0__of__3": BYTES, "a__2__of__3": BYTES},
             ValueError,

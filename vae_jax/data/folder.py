@@ -1,7 +1,8 @@
 """A folder of PNG or JPEG files, with or without parts and classes.
 
 Images lie anywhere below it. ``train/`` and, if wanted, ``valid/`` and ``test/`` in it
-are its parts; without ``train/`` all images are for training. The folders right below a
+are its parts; without ``train/`` all images are for training. A folder beside them that
+is nearly called so, ``Test/`` or ``val/``, is refused. The folders right below a
 part, if there are at least two and all of its images lie in them, are classes.
 """
 
@@ -17,11 +18,12 @@ from jaxtyping import UInt8
 
 from vae_jax.data import counting, decoded, decoding, search
 from vae_jax.data.dataset import TO_FILES, Examples, Raw, Split, Wanted, check_memory
+from vae_jax.data.parts import PARTS, check_names
 
 log = logging.getLogger("vae_jax")
 
-PARTS = ("train", "valid", "test")
 SUFFIXES = (".png", ".jpg", ".jpeg")
+NOTES = (".txt", ".csv", ".json", ".md")  # which lie beside images and are none
 AHEAD = 32  # images that are decoded before they are asked for
 
 Names = dict[str, list[str]]  # by part: paths relative to the folder, in order
@@ -31,8 +33,9 @@ def load(wanted: Wanted) -> Raw:
     """All images in the order of their names, alike on every file system.
 
     Raises:
-        ValueError: if no folder is named, a part holds no images, an image is broken or
-            has more than eight bits a channel, or two images do not fit together.
+        ValueError: if no folder is named, a part holds no images or is not called as
+            it must be, an image is broken or has more than eight bits a channel, or two
+            images do not fit together.
         FileNotFoundError: if the folder is not there.
     """
     root = _root(wanted.path)
@@ -87,16 +90,24 @@ def _root(path: str | None) -> pathlib.Path:
 
 
 def _parts(root: pathlib.Path) -> Names:
-    names = sorted(_names(str(root)))
+    others: collections.Counter[str] = collections.Counter()
+    names = sorted(_names(str(root), others))
+    if others:
+        each = ", ".join(
+            f"{count} {suffix}" for suffix, count in sorted(others.items())
+        )
+        log.warning("folder: left out of %s by their suffix: %s", root, each)
+    folders = {name.partition("/")[0] for name in names if "/" in name}
+    check_names(str(root), sorted(folders))
+    listed = os.listdir(root)
+    given = [part for part in PARTS if part in listed and os.path.isdir(root / part)]
     prefixes = {"train": ""}
-    if not os.path.isdir(root / "train"):
-        alone = [part for part in PARTS[1:] if os.path.isdir(root / part)]
-        if alone:
-            raise ValueError(
-                f"{root}: must hold train/ beside {' and '.join(alone)}/, and does not"
-            )
-    else:
-        prefixes = {part: f"{part}/" for part in PARTS if os.path.isdir(root / part)}
+    if "train" in given:
+        prefixes = {part: f"{part}/" for part in given}
+    elif given:
+        raise ValueError(
+            f"{root}: must hold train/ beside {' and '.join(given)}/, and does not"
+        )
     parts = {}
     for part, prefix in prefixes.items():
         parts[part] = [name for name in names if name.startswith(prefix)]
@@ -111,8 +122,13 @@ def _parts(root: pathlib.Path) -> Names:
     return parts
 
 
-def _names(folder: str, above: tuple[str, ...] = ()) -> Iterator[str]:
-    """Relative names of the images below a folder; hidden ones are none."""
+def _names(
+    folder: str, others: collections.Counter[str], above: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """Relative names of the images below a folder; hidden ones are none.
+
+    ``others`` counts the other files by their suffix, as some may be images too.
+    """
     here = os.path.realpath(folder)
     if here in above:  # a link to a folder that it lies in
         return
@@ -120,10 +136,14 @@ def _names(folder: str, above: tuple[str, ...] = ()) -> Iterator[str]:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            below = _names(entry.path, (*above, here))
+            below = _names(entry.path, others, (*above, here))
             yield from (f"{entry.name}/{name}" for name in below)
         elif entry.name.lower().endswith(SUFFIXES):
             yield entry.name
+        else:
+            _, suffix = os.path.splitext(entry.name.lower())
+            if suffix not in NOTES:
+                others[suffix if suffix[1:].isidentifier() else "other"] += 1
 
 
 def _decode(

@@ -12,10 +12,9 @@ import numpy as np
 from vae_jax.data import npz, search
 from vae_jax.data.dataset import Raw, Split, whole_labels
 from vae_jax.data.mapped import Mapped
+from vae_jax.data.parts import LABELS, PARTS, check_names, say_left_out
 
 NAME = re.compile(r"(?P<set>.+?)(?:-(?P<number>\d+)-of-(?P<count>\d+))?\.npy")
-PARTS = ("train", "valid", "test")
-LABELS = "_labels"
 
 Files = dict[str, list[pathlib.Path]]  # by the name of their set
 
@@ -29,7 +28,7 @@ class Shard(NamedTuple):
 
 
 def load(path: str | None) -> Raw:
-    """The parts whose files there are; a single set of any name is for training.
+    """The parts whose files there are; a single set of another name is for training.
 
     Args:
         path: of one file, or of a folder that holds a set. The images are uint8
@@ -39,7 +38,8 @@ def load(path: str | None) -> Raw:
     Raises:
         FileNotFoundError: if there is no such file or folder.
         TypeError: if an array is of a wrong kind.
-        ValueError: if a file is damaged or missing, or two of them do not fit together.
+        ValueError: if a file is damaged or missing, two of them do not fit together, or
+            a part is not called as it must be.
     """
     place = search.place(path or "")
     if not path or not place.exists():
@@ -50,7 +50,11 @@ def load(path: str | None) -> Raw:
     if not place.is_dir():
         return Raw(f"npy {place}", Split(_images([place]), None))
     files = _files(place)
-    splits = {part: _split(files, name) for part, name in _parts(place, files).items()}
+    check_names(str(place), files, LABELS)
+    parts = _parts(place, files)
+    used = {*parts.values(), *(name + LABELS for name in parts.values())}
+    say_left_out("npy", str(place), [name for name in files if name not in used])
+    splits = {part: _split(files, name) for part, name in parts.items()}
     return Raw(f"npy files in {place}", **splits)
 
 
@@ -88,11 +92,11 @@ def _parts(folder: pathlib.Path, files: Files) -> dict[str, str]:
     names = [name for name in files if not name.endswith(LABELS)]
     if "train" in names:
         return {part: part for part in PARTS if part in names}
-    if len(names) != 1:
+    if len(names) != 1 or names[0] in PARTS:
         raise ValueError(
             f"{folder}: must hold train.npy, perhaps with valid.npy and test.npy, or "
-            "one set of any name, whose files may be NAME-00000-of-00010.npy and so "
-            f"on; got {', '.join(names) or 'no npy file'}"
+            "one set of another name, whose files may be NAME-00000-of-00010.npy and "
+            f"so on; got {', '.join(names) or 'no npy file'}"
         )
     return {"train": names[0]}
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from vae_jax.data import npz, search
 from vae_jax.data.dataset import Raw, Split, check_memory, rows_of, whole_labels
+from vae_jax.data.parts import LABELS, PARTS, check_names, say_left_out
 
-PARTS = ("train", "valid", "test")
+LABELS_OF = {"images": "labels", **{part: part + LABELS for part in PARTS}}
 LAYOUTS = (
     "images [N, H, W] or [N, H, W, C], with labels [N] if there are any, and perhaps "
     "train, valid and test: the rows of each part; or train, valid and test with the "
@@ -28,7 +29,8 @@ def load(path: str | None) -> Raw:
     Raises:
         FileNotFoundError: if there is no such file.
         TypeError: if an array is of a wrong kind.
-        ValueError: if the file is damaged, or does not hold what it should.
+        ValueError: if the file is damaged, does not hold what it should, or does not
+            call a part as it must.
     """
     file = search.place(path or "")
     if not path or not file.is_file():
@@ -36,30 +38,30 @@ def load(path: str | None) -> Raw:
             f"data.path: must name an npz file for data.name=npz, got {path or ''!r}"
         )
     names = npz.names(file)
+    check_names(str(file), names, LABELS)
     source = f"npz {file}"
     chosen = [part for part in PARTS if part in names]
     images = ["images"] if "images" in names else chosen
+    used = {*chosen, *images, *(LABELS_OF[key] for key in images)}
+    say_left_out("npz", str(file), [name for name in names if name not in used])
     check_memory(str(file), npz.size(file, images), FOR_MORE)
     if "images" in names:
-        whole = _split(file, names, "images", "labels")
+        whole = _split(file, names, "images")
         if not chosen:
             return Raw(source, whole)
         rows = {part: _rows(file, len(whole.images), part) for part in chosen}
         _check_apart(file, rows)
         parts = {part: rows_of(whole, rows[part]) for part in chosen}
     else:
-        parts = {p: _split(file, names, p, f"{p}_labels") for p in chosen}
+        parts = {part: _split(file, names, part) for part in chosen}
     if "train" not in parts:
         raise ValueError(f"{file}: must hold {LAYOUTS}; got {', '.join(names)}")
     return Raw(source, **parts)
 
 
-def _split(
-    file: pathlib.Path, names: tuple[str, ...], images_key: str, labels_key: str
-) -> Split:
-    images = _images(
-        f"{file}: {images_key}", npz.read(file, (images_key,), max_bytes=None)
-    )
+def _split(file: pathlib.Path, names: tuple[str, ...], key: str) -> Split:
+    images = _images(f"{file}: {key}", npz.read(file, (key,), max_bytes=None))
+    labels_key = LABELS_OF[key]
     if labels_key not in names:
         return Split(images, None)
     labels = npz.read(file, (labels_key,))[labels_key]
