@@ -106,6 +106,33 @@ def test_it_rises_with_the_number_of_samples_from_the_elbo(hparams):
     assert one + 0.5 < five < fifty - 0.1 < truth
 
 
+def test_the_bound_of_one_sample_in_the_middle_of_a_fade_is_that_of_its_draw(hparams):
+    model = stages("provae", (4, 4, 1))[-1]
+    params = params_of(model)
+    images = np.random.default_rng(0).random((3, 4, 4, 1), np.float32)
+    function = evaluate.make_bound(model, scale="unit", batch_size=3)
+    found = {
+        alpha: function(
+            params, images, hparams._replace(alpha=jnp.float32(alpha)), 200
+        ).bound
+        for alpha in (0.3, 1.0)
+    }
+    x, keys = jnp.asarray(images), jax.random.split(jax.random.key(1), 200)
+
+    def log_weight(key):
+        out = model.apply(params, x, key, jnp.float32(0.3))
+        (latent,) = out.latents
+        own = model.likelihood_params(params)
+        nll = model.likelihood.nll(own, hparams, out.pixels, *model.observe(x))
+        log_q = losses.log_normal(latent.z, *latent.posterior)
+        return losses.log_prior(latent.z, *latent.prior) - nll - log_q
+
+    logs = jax.lax.map(log_weight, keys)
+    expected = jax.nn.logsumexp(logs, axis=0) - math.log(200)
+    # Of other draws: two estimates of the same, by far nearer to each other.
+    assert abs(found[0.3] - expected).max() < 0.3 * abs(found[1.0] - expected).max()
+
+
 def test_the_pieces_of_samples_make_no_difference(hparams, monkeypatch):
     model = linear_gaussian(shift=0.2)
     whole = bound(model, hparams, 11)

@@ -62,6 +62,22 @@ def test_a_finer_group_is_a_mean_over_draws_of_the_coarser(hparams):
     assert np.ptp(first, axis=0).max() == 0 == found[0].noise[row].max()
 
 
+def test_posteriors_are_those_in_the_middle_of_a_fade(hparams):
+    model = stages("provae", SHAPE)[-1]
+    params = params_of(model)
+    x = jnp.asarray(IMAGES)
+    means = []
+    for alpha in (0.3, 1.0):
+        of = Trained(model, params, hparams._replace(alpha=jnp.float32(alpha)))
+        (found,) = evaluate.posteriors(of, IMAGES, **SIZES)
+        (latent,) = model.encode(params, x, None, jnp.float32(alpha))
+        # float32: another batch size may mean another order of sums
+        mean = latent.posterior.mean
+        np.testing.assert_allclose(found.mean, mean, rtol=1e-4, atol=1e-5)
+        means.append(found.mean)
+    assert abs(means[0] - means[1]).max() > 1e-3
+
+
 def latent_of(mean, sigma, seed=0):
     """A draw for each row of ``mean``, from N(mean, sigma^2), under N(0, I)."""
     noise = np.random.default_rng(seed).normal(size=mean.shape)

@@ -204,6 +204,50 @@ def test_clipping_bounds_the_global_norm_of_what_the_optimiser_sees(hparams):
     np.testing.assert_allclose(after.sums["grad_norm"], unclipped, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("loss", "grad_norm", "finite"),
+    [
+        (1.0, 2.0, True),
+        (np.nan, 2.0, False),
+        (1.0, np.inf, False),
+        (-np.inf, 2.0, False),
+    ],
+)
+def test_a_step_is_finite_if_both_its_loss_and_its_gradient_are(
+    hparams, loss, grad_norm, finite
+):
+    tried = Setup().tried(Setup().begin(), IMAGES[:8], hparams)
+    assert tried.is_finite()
+    tried = tried._replace(loss=jnp.float32(loss), grad_norm=jnp.float32(grad_norm))
+    assert bool(tried.is_finite()) is finite
+
+
+def test_dynamic_binarisation_draws_black_and_white_anew_in_every_step(hparams):
+    setup, grey = Setup(dynamic_binarize=True), IMAGES[:8] / np.float32(255)
+    state, drawn = setup.begin(), []
+    for step in range(400):
+        at = state._replace(step=jnp.int32(step))
+        drawn.append(setup.tried(at, IMAGES[:8], hparams).x)
+    drawn = np.array(drawn)
+    assert set(np.unique(drawn)) == {0.0, 1.0}
+    assert (drawn[0] != drawn[1]).any()
+    # Five standard deviations of a mean of 400 draws, at most; one pixel in 500 of
+    # these would be beyond three.
+    np.testing.assert_allclose(drawn.mean(axis=0), grey, atol=5 * 0.5 / 20)
+
+
+def test_a_bad_step_leaves_the_averaged_parameters_as_they_are(hparams):
+    setup = Setup(use_ema=True)
+    hparams = hparams._replace(ema_decay=jnp.float32(0.5))
+    state = setup.step(setup.begin(), IMAGES[:8], hparams)
+    bad = setup.step(state, IMAGES[:8], hparams._replace(beta=jnp.float32(np.nan)))
+    assert int(bad.bad_steps) == 1
+    assert_same(bad.ema, state.ema)
+    good = setup.step(state, IMAGES[:8], hparams)
+    gaps = jax.tree.map(lambda a, b: float(abs(a - b).max()), good.ema, state.ema)
+    assert max(jax.tree.leaves(gaps)) > 0
+
+
 def test_an_optimiser_that_cannot_leave_a_step_out_is_refused():
     with pytest.raises(
         TypeError, match=r"^tx: must take ok, as vae_jax.adam does, got"
