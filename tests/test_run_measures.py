@@ -1,10 +1,22 @@
 """What the full evaluation measures, and of which images."""
 
+import json
+
+import jax
 import numpy as np
 import pytest
 
 import main
-from vae_jax import data, distances, evaluate, extractors, mixture, report, train
+from vae_jax import (
+    data,
+    distances,
+    evaluate,
+    extractors,
+    metrics,
+    mixture,
+    report,
+    train,
+)
 from vae_jax.contracts import Trained
 from vae_jax.run import final, measures, session
 
@@ -157,6 +169,37 @@ def test_infinity_that_cannot_be_had_is_said(opened, monkeypatch, caplog):
     monkeypatch.setattr(measures.LOGGER, "propagate", True)
     assert measures.extractor_for(at, of).dims == 64
     assert "it needs eval.num_samples of 256, four for each" in caplog.text
+
+
+def test_what_is_reported_and_sampled_is_of_the_averaged_parameters(tmp_path):
+    folder = tmp_path / "run"
+    args = ["main.py", f"--config={main.ROOT}/configs/digits_mlp.py", *SMALL]
+    args += ["--config.optim.ema=0.99", "--config.eval.checkpoint=latest"]
+    assert main.main([*args, f"--workdir={folder}"]) == 0
+    assert (
+        main.main(["main.py", "--mode=sample", f"--workdir={folder}", "--num=3"]) == 0
+    )
+    _, config = main.parse(["main.py", "--mode=eval", f"--workdir={folder}"])
+    with session.existing(config, str(folder), reads_only=True) as at:
+        state, dataset = session.newest(at), at.job.dataset
+    phase = at.job.phase_of(int(state.step))
+    numbers = phase.hparams_at(int(state.step))
+
+    def elbo(params, split):
+        return phase.terms(params, split.images, numbers)["elbo"].mean()
+
+    found = json.loads((folder / "eval.json").read_text())["numbers"]["elbo"]["value"]
+    valid = [
+        row["elbo"] for row in metrics.read_rows(folder) if row["split"] == "valid"
+    ]
+    for value, split in ((found, dataset.test), (valid[-1], dataset.valid)):
+        assert value == pytest.approx(elbo(state.ema, split), rel=1e-5)  # float32
+        assert abs(elbo(state.params, split) - value) > 0.1
+    samples = np.load(folder / "samples" / "samples_3_seed0.npy")
+    zs = jax.device_get(phase.model.sample_prior(state.ema, jax.random.key(0), 3))
+    of = Trained(phase.model, state.ema, numbers)
+    expected = evaluate.images_of(of, zs, batch_size=3, draw=False)
+    np.testing.assert_allclose(samples, expected, rtol=1e-5, atol=1e-6)  # float32
 
 
 def test_that_there_are_no_distances_of_large_images_is_said(
