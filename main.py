@@ -53,6 +53,9 @@ def main(argv: list[str]) -> int:
         # themselves (jax issue 38445). What is wrong indeed is raised as well.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+    typed = FIELD.findall("\n".join(argv))
+    notes = list(settings.without_effect(config, typed)) if config else []
+
     from vae_jax import run  # takes a second, so only for a command that makes sense
 
     return run.run(
@@ -68,6 +71,7 @@ def main(argv: list[str]) -> int:
         out=args.out,
         profile=args.profile,
         place=commands.place(args),
+        notes=notes,
         command=argv,
     )
 

@@ -303,6 +303,13 @@ def test_a_finished_run_prints_its_results_and_more_epochs_go_on(tmp_path, capfd
     assert [r["epoch"] for r in rows(folder)] == [1, 1, 2, 2]
 
 
+def test_a_field_that_is_typed_in_vain_is_named_in_the_log(whole):
+    lines = (whole("digits_mlp") / "train.log").read_text().splitlines()
+    found = [line for line in lines if "has an effect only with" in line]
+    assert len(found) == 1, "the config file's own fields are not named"
+    assert "model.channels: has an effect only with model.name=cnn or" in found[0]
+
+
 def test_another_config_is_refused_with_the_field_that_differs(whole, capsys):
     folder = whole("digits_mlp")
     assert run("digits_mlp", f"--workdir={folder}", "--config.loss.beta=4") == 2

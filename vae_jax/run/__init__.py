@@ -4,7 +4,7 @@ import io
 import json
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -56,6 +56,7 @@ def run(
     *,
     compilation_cache: bool,
     place: tuple | None,
+    notes: Sequence[str] = (),
     **options: Any,
 ) -> int:
     """Carries out one command and returns its exit code: 1 if the machine failed.
@@ -66,6 +67,7 @@ def run(
         workdir: the run directory; if None, training makes one.
         compilation_cache: whether compiled functions are kept for later processes.
         place: of this process among several that train together; see ``team.join``.
+        notes: on the command, to be shown before it is carried out.
         **options: ``command``, the command line; ``num``, ``sample_seed``, ``stage``,
             ``step``, ``workdirs``, ``out``, ``profile``.
     """
@@ -79,10 +81,16 @@ def run(
         "replay": run_replay,
         "compare": run_comparison,
     }
+
+    def carry_out(log):
+        for note in notes:
+            LOGGER.warning("%s", note)
+        modes[mode](config, workdir, log, **options)
+
     with logs.shown() as log:
         compilation.keep(compilation_cache)
         if not place:
-            return code_of(lambda: modes[mode](config, workdir, log, **options))
+            return code_of(lambda: carry_out(log))
         if code := code_of(lambda: team.join(*place)):
             return code
     if not team.leads():
@@ -90,7 +98,7 @@ def run(
     code = 1
     try:
         with logs.shown() as log:
-            code = code_of(lambda: modes[mode](config, workdir, log, **options))
+            code = code_of(lambda: carry_out(log))
     finally:
         team.tell(team.END, code)
     return code

@@ -10,6 +10,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from vae_jax.settings.effect import without_effect
 from vae_jax.settings.fields import MAY_CHANGE, RULES
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "differences",
     "flat_of_run",
     "flatten",
+    "without_effect",
 ]
 
 RESIZED = ("folder", "shapes", "tfds:")  # data sets that can be had in any size
