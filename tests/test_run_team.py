@@ -12,6 +12,7 @@ import pytest
 from test_end_to_end import SMALL, result, rows
 
 import main
+from vae_jax.run import team
 
 TESTS = main.ROOT / "tests"
 CASES = ("mlp", "cnn in parts")
@@ -204,10 +205,23 @@ def test_processes_with_other_configs_all_end_in_a_line(tmp_path):
     assert codes == [2, 2], said
     assert said[0].splitlines()[-1] == (
         "main.py: --distributed: every process must have the same config and images, "
-        "but processes 1 have not those of the first"
+        "but processes 1 have not those of the first, and say in what they differ"
+    )
+    assert said[1].splitlines()[-1] == (
+        "main.py: process 1: data.limit is 330 at the first, 331 here"
     )
     assert "Traceback" not in "".join(said)
     assert not (tmp_path / "run").exists()
+
+
+def test_processes_with_one_config_differ_in_their_images():
+    config = {"seed": 1, "data": {"name": "mnist"}}
+    assert team.difference(config, config) == "other images than at the first"
+    # Of another version of the code, perhaps.
+    other = {"seed": 2, "data": {"name": "mnist", "dir": ""}}
+    assert team.difference(config, other) == (
+        "data.dir is None at the first, '' here; seed is 1 at the first, 2 here"
+    )
 
 
 def test_a_process_that_cannot_begin_is_not_waited_for(tmp_path):

@@ -6,6 +6,7 @@ the devices of all of them; whatever else there is to do, the first does alone.
 
 import hashlib
 import json
+import sys
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ from jax.sharding import Mesh
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
-from vae_jax import checkpoint, experiment, growth, mesh, report
+from vae_jax import checkpoint, experiment, growth, mesh, report, settings
 from vae_jax.assembly import Job
 from vae_jax.run.session import Refused
 
@@ -93,25 +94,57 @@ def check_agreement(config: ConfigDict, job: Job) -> None:
     if jax.process_count() == 1:
         return
     tell(COMPARE)
-    compare(fingerprint(config, job))
-
-
-def compare(own: bytes) -> None:
-    """What the others do to be compared; see ``check_agreement``."""
-    every = multihost_utils.process_allgather(np.frombuffer(own, np.uint8))
-    others = [i for i, one in enumerate(every) if one.tobytes() != own]
-    if leads() and others:
+    others = compare(config, job)
+    if others:
         raise Refused(
             "--distributed: every process must have the same config and images, but "
-            f"processes {', '.join(map(str, others))} have not those of the first"
+            f"processes {', '.join(map(str, others))} have not those of the first, and "
+            "say in what they differ"
         )
 
 
-def fingerprint(config: ConfigDict, job: Job | None) -> bytes:
+def compare(config: ConfigDict, job: Job | None) -> list[int]:
+    """The processes that differ from the first, of which each says in what.
+
+    All have to call this; ``job`` is None where a process could not begin, and has said
+    why.
+    """
+    own = _fingerprint(config, job)
+    every = multihost_utils.process_allgather(np.frombuffer(own, np.uint8))
+    others = [i for i, one in enumerate(every) if one.tobytes() != every[0].tobytes()]
+    if others:
+        first = json.loads(_of_the_first(config.to_json().encode()))
+        if job and jax.process_index() in others:
+            differs = difference(first, json.loads(config.to_json()))
+            print(f"main.py: process {jax.process_index()}: {differs}", file=sys.stderr)
+    return others
+
+
+def _of_the_first(text: bytes) -> bytes:
+    """The first's text; the others' may be of other lengths."""
+    size = multihost_utils.broadcast_one_to_all(np.int32(len(text)))
+    given = np.zeros(size, np.uint8)
+    if leads():
+        given[:] = np.frombuffer(text, np.uint8)
+    return multihost_utils.broadcast_one_to_all(given).tobytes()
+
+
+def _fingerprint(config: ConfigDict, job: Job | None) -> bytes:
     """sha256 of all that steps depend on."""
     images: Any = report.digests(job.dataset) if job else "none"
     text = json.dumps([json.loads(config.to_json()), images], sort_keys=True)
     return hashlib.sha256(text.encode()).digest()
+
+
+def difference(first: dict[str, Any], own: dict[str, Any]) -> str:
+    """In what this process differs from the first; see ``compare``."""
+    there, here = dict(settings.flatten(first)), dict(settings.flatten(own))
+    fields = [
+        f"{field} is {there.get(field)!r} at the first, {here.get(field)!r} here"
+        for field in sorted(there.keys() | here.keys())
+        if there.get(field) != here.get(field)
+    ]
+    return "; ".join(fields) or "other images than at the first"
 
 
 def devices(plan: growth.Plan, microbatches: int, wanted: int) -> Mesh:
