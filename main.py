@@ -29,6 +29,10 @@ from vae_jax import commands, settings
 ROOT = pathlib.Path(__file__).parent
 FIELD = re.compile(r"^--?(?:no)?config\.([^=\s]*)", re.MULTILINE)
 CONFIG = re.compile(r"^--?config(?:=|\n)(.*)", re.MULTILINE)
+OF_NO_KIND = re.compile(  # what absl says of a field and a value
+    r"flag --config\.([^=]+)=(.*?): (?:invalid lit|could not conv|\('Non-bool)",
+    re.DOTALL,
+)
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
@@ -140,6 +144,9 @@ def last_of_each(argv: list[str]) -> list[str]:
 def without_trace(error: Exception, argv: list[str]) -> str:
     """What went wrong with the flags, and where if it was in a config file's code."""
     text = str(error)
+    if typed := OF_NO_KIND.match(text):
+        field, value = typed.groups()
+        return f"{field}: must be {settings.RULES[field].text}, got {value!r}"
     if not isinstance(error, flags.Error):
         text = "".join(traceback.format_exception(error))
     head, found, trace = text.partition("Traceback (most recent call last):")

@@ -122,8 +122,22 @@ def test_a_mistake_in_a_config_file_is_said_in_a_line(tmp_path, line, message, c
         ("model.zdim=3", "model.zdim: no such field; did you mean model.z_dim?"),
         ("modl.z_dim=3", "modl.z_dim: no such field; did you mean model.z_dim?"),
         ("model=3", "model: is a section; change one of its fields"),
-        ("model.hidden_dim=abc", "invalid literal for int() with base 10: 'abc'"),
-        ("model.hidden_dim=3.5", "invalid literal for int() with base 10: '3.5'"),
+        (
+            "model.hidden_dim=abc",
+            "model.hidden_dim: must be a whole number of at least 1 and below 1048576, "
+            "got 'abc'",
+        ),
+        ("model.hidden_dim=3.5", "below 1048576, got '3.5'"),
+        (
+            "seed=a: b",
+            "seed: must be a whole number of at least 0 and below 4294967296, got "
+            "'a: b'",
+        ),
+        (
+            "loss.beta=",
+            "loss.beta: must be a number of at least 0 and below 1e+30, got ''",
+        ),
+        ("eval.samplers=prior,mixture", "or both, as in ('prior', 'mixture'), got ("),
         ("model.z_dim=0", "model.z_dim: must be a tuple of one or more whole numbers"),
         ("model.z_dim=3.5", "got (3.5,)"),
         ("model.z_dim=abc", "got ('abc',)"),
@@ -148,7 +162,10 @@ def test_a_mistake_in_a_config_file_is_said_in_a_line(tmp_path, line, message, c
             "optim.lr: must be a tuple, each number above 0 and below 1e+30, got (-1,)",
         ),
         ("optim.lr=nan", "optim.lr: must be a tuple, each number above 0 and below"),
-        ("loss.sigma_learnable=maybe", "Non-boolean argument"),
+        (
+            "loss.sigma_learnable=maybe",
+            "loss.sigma_learnable: must be True or False, got 'maybe'",
+        ),
     ],
 )
 def test_a_field_that_makes_no_sense_is_refused_in_a_line(override, message, capsys):

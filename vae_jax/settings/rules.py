@@ -114,7 +114,7 @@ SOME_SAMPLERS = Rule(
         and all(isinstance(one, str) and one in SAMPLERS for one in v)
         and len(set(v)) == len(v)
     ),
-    "a tuple of prior, mixture or both",
+    "a tuple of prior, mixture or both, as in ('prior', 'mixture')",
 )
 POSITIVES = reals(0.0, above=True)
 SWITCH = Rule(lambda v: isinstance(v, bool), "True or False")
