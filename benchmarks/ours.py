@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import cases, workers
-from vae_jax import assembly, cores, objectives, train
+from vae_jax import assembly, machine, objectives, train
 from vae_jax.data.dataset import Dataset, Split
 
 NOISE = 0.02  # added to initial weights, so that biases of zero count in the check
@@ -121,7 +121,7 @@ class Side:
             "version": f"jax {jax.__version__}",
             "platform": device.platform,
             "device": device.device_kind,
-            "threads": cores.usable(),
+            "threads": machine.cores(),
             "host_bytes": workers.host_peak_bytes(),
             "device_bytes": stats.get("peak_bytes_in_use"),
         }

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from vae_jax import cores
+from vae_jax.machine import cores
 
 
 class Spread(NamedTuple):
@@ -47,7 +47,7 @@ def machine() -> dict[str, Any]:
         cpu = names[0].partition(":")[2].strip() if names else cpu
     return {
         "cpu": cpu,
-        "cores_usable": cores.usable(),
+        "cores_usable": cores(),
         "load_average": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
     }

@@ -8,8 +8,7 @@ import pytest
 from scipy import special
 
 from configs import digits_mlp
-from vae_jax import assembly
-from vae_jax.assembly import job
+from vae_jax import assembly, machine
 
 
 def test_a_model_larger_than_the_memory_is_refused_before_it_is_made(monkeypatch):
@@ -30,10 +29,10 @@ def test_what_counts_is_the_state_with_both_of_adam_s_moments(monkeypatch):
     dataset = assembly.load_data(config)
     # 64 x 3 and 3 x 4 weights with 3 + 4 biases, back 2 x 3 and 3 x 64 with 3 + 64: 476
     # numbers of four bytes three times, and less than 300 bytes of counts and keys.
-    monkeypatch.setattr(job, "memory", lambda: 3 * 4 * 476)
+    monkeypatch.setattr(machine, "memory", lambda: 3 * 4 * 476)
     with pytest.raises(ValueError, match="got 476 parameters, which take"):
         assembly.build(config, dataset)
-    monkeypatch.setattr(job, "memory", lambda: 3 * 4 * 476 + 300)
+    monkeypatch.setattr(machine, "memory", lambda: 3 * 4 * 476 + 300)
     assembly.build(config, dataset)
 
 

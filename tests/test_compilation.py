@@ -71,7 +71,7 @@ def entry(root):
 def test_what_one_process_compiles_another_reads(root, events):
     first = compute()
     assert events == [MISS]
-    assert entry(root).parent == root / compilation.machine()
+    assert entry(root).parent == root / compilation.kind_of_machine()
     os.utime(entry(root), (0, 0))
     np.testing.assert_array_equal(compute(), first)
     assert events == [MISS, HIT]
@@ -130,7 +130,7 @@ def test_a_disk_that_takes_nothing_is_said_once_and_done_without(
     first = compute()
     np.testing.assert_array_equal(compute(), first)
     assert said.messages == [
-        f"compilation cache: {root / compilation.machine()}: "
+        f"compilation cache: {root / compilation.kind_of_machine()}: "
         "No space left on device; done without"
     ]
     assert not [path for path in root.rglob("*") if path.is_file()]
@@ -168,13 +168,13 @@ def test_without_a_cache_nothing_is_kept_or_read(root, tmp_path, events):
 
 
 def test_machines_with_other_cores_have_folders_of_their_own(monkeypatch):
-    own = compilation.machine()
-    assert own == compilation.machine()
+    own = compilation.kind_of_machine()
+    assert own == compilation.kind_of_machine()
     monkeypatch.setenv("NPROC", "77")  # with which XLA takes that to be their number
-    assert compilation.machine() != own
+    assert compilation.kind_of_machine() != own
     monkeypatch.delenv("NPROC")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(77), raising=False)
-    assert "_77_cores_" in compilation.machine()
+    assert "_77_cores_" in compilation.kind_of_machine()
 
 
 def test_what_was_not_used_for_longest_is_deleted_first(tmp_path):

@@ -18,7 +18,7 @@ import platform
 import jax
 from etils import epath
 
-from vae_jax import cores, files
+from vae_jax import files, machine
 from vae_jax.data import cache
 
 LOGGER = logging.getLogger("vae_jax")
@@ -42,7 +42,7 @@ def keep(wanted: bool) -> None:
     if not wanted or jax.config.jax_compilation_cache_dir is not None:
         return
     root = cache.path("xla")
-    folder = root / machine()
+    folder = root / kind_of_machine()
     try:
         # Whoever may write there may have this process run code of theirs.
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def keep(wanted: bool) -> None:
     jax.config.update("jax_compilation_cache_dir", f"{SCHEME}{folder}")
 
 
-def machine() -> str:
+def kind_of_machine() -> str:
     """A name of this kind of machine: what XLA compiles for the CPU depends on it."""
     told = [platform.processor(), os.environ.get("NPROC"), os.cpu_count()]
     processor = pathlib.Path("/proc/cpuinfo")
@@ -64,7 +64,7 @@ def machine() -> str:
         names = "model name", "flags", "CPU part", "Features"
         told += sorted({line for line in lines if line.startswith(names)})
     total = hashlib.sha256(repr(told).encode()).hexdigest()
-    return f"{platform.machine()}_{cores.usable()}_cores_{total[:12]}"
+    return f"{platform.machine()}_{machine.cores()}_cores_{total[:12]}"
 
 
 def trim(root: pathlib.Path, max_bytes: int) -> None:

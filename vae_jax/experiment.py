@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from vae_jax import __version__, cores, files, settings
+from vae_jax import __version__, files, machine, settings
 
 LOGGER = logging.getLogger("vae_jax")
 DATA = "data.json"
@@ -228,7 +228,7 @@ def record_environment(folder: pathlib.Path, command: list[str]) -> None:
         "command": command,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cores": cores.usable(),
+        "cores": machine.cores(),
         "devices": [f"{d.platform}: {d.device_kind}" for d in jax.devices()],
         "versions": versions,
         **_checkout(),

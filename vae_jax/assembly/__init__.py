@@ -1,6 +1,6 @@
 """A config turned into data and functions."""
 
-from vae_jax.assembly.job import Job, build, load_data, memory, total_epochs
+from vae_jax.assembly.job import Job, build, load_data, total_epochs
 from vae_jax.assembly.phase import Phase, optimiser
 
 __all__ = [
@@ -8,7 +8,6 @@ __all__ = [
     "Phase",
     "build",
     "load_data",
-    "memory",
     "optimiser",
     "total_epochs",
 ]

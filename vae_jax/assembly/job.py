@@ -1,7 +1,6 @@
 """A whole run: its data, and what is called at each of its stages."""
 
 import math
-import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from vae_jax import (
     data,
     growth,
     likelihoods,
+    machine,
     models,
     objectives,
     pixels,
@@ -212,18 +212,13 @@ def _check_memory(shapes: train.TrainState) -> None:
     The operating system would end the process without a word.
     """
     size = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(shapes))
-    there = memory()
+    there = machine.memory()
     if size > there:
         raise ValueError(
             f"model: must fit into the {there / 1e9:.3g} GB of memory that there are, "
             f"got {train.count(shapes.params):,} parameters, which take "
             f"{size / 1e9:.3g} GB with the optimiser's numbers"
         )
-
-
-def memory() -> int:
-    """Bytes that this machine has for all of its processes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def epochs(config: ConfigDict) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Int
 
-from vae_jax import assembly, data, growth, mesh
+from vae_jax import data, growth, machine, mesh
 from vae_jax.data import streams
 
 CHUNK_BYTES = 2**25  # of images that are sent in one go; two such chunks are held
@@ -170,5 +170,5 @@ def memory_limit() -> int | None:
     """Bytes that the device has, where that can be found."""
     device = jax.local_devices()[0]
     if device.platform == "cpu":
-        return assembly.memory()
+        return machine.memory()
     return (device.memory_stats() or {}).get("bytes_limit")

@@ -1,0 +1,48 @@
+"""What of this machine the process may use: cores of the processor, and memory."""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterator
+
+GROUPS = pathlib.Path("/proc/self/cgroup")  # those of Linux that hold this process
+LIMITS = pathlib.Path("/sys/fs/cgroup")
+
+
+def cores() -> int:
+    """Those that this process may use, where the system tells; else all that it has."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def memory(groups: pathlib.Path = GROUPS, limits: pathlib.Path = LIMITS) -> int:
+    """Bytes of the machine, or fewer where a container or a job is held to fewer."""
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for file in _limits_of_memory(groups, limits):
+        with contextlib.suppress(OSError, ValueError):  # no such file; "max"
+            there = min(there, int(file.read_text()))
+    return there
+
+
+def _limits_of_memory(
+    groups: pathlib.Path, limits: pathlib.Path
+) -> Iterator[pathlib.Path]:
+    """Files that may limit it, of both versions of control groups.
+
+    A group is held to the limits of all around it, and in a container its own folder
+    may not be there under the name that it has outside.
+    """
+    lines = []
+    with contextlib.suppress(OSError):  # not on macOS
+        lines = groups.read_text().splitlines()
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            root, name = limits, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = limits / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        own = root / path.lstrip("/")
+        yield from (at / name for at in (own, *own.parents) if at.is_relative_to(root))
