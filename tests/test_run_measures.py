@@ -17,7 +17,7 @@ from vae_jax import (
     report,
     train,
 )
-from vae_jax.contracts import Trained
+from vae_jax.contracts import Extractor, Trained
 from vae_jax.run import final, measures, session
 
 SMALL = [
@@ -122,13 +122,34 @@ def test_some_images_are_not_the_first_ones():
 def test_reconstructions_come_from_draws_and_pixels_as_asked(opened, pixels):
     at, of = opened(pixels=pixels)
     images = at.job.dataset.test.images[:20]
-    found = measures.recons_of(at, of, images)
+    found = np.concatenate([*measures.recons_of(at, of, images)])
     assert (set(np.unique(found)) == {0.0, 1.0}) == (pixels == "draw")
     (latent,) = evaluate.draw_latents(of, images, **measures.over_images(at))
     expected = evaluate.images_of(
         of, (latent.z,), batch_size=500, draw=pixels == "draw"
     )
     np.testing.assert_array_equal(found, expected)
+
+
+def test_no_more_images_are_held_than_one_batch(opened, monkeypatch):
+    at, of = opened(samplers="('prior',)", num_samples=50, batch_size=20)
+    happened = []
+
+    def sizes_of(images):
+        happened.append(("features", len(images)))
+        return np.random.default_rng(len(happened)).random((len(images), 3))
+
+    def remember(*args):
+        for batch in each_batch(*args):
+            happened.append(("images", len(batch)))
+            yield batch
+
+    each_batch = evaluate.images.each_batch
+    monkeypatch.setattr(evaluate.images, "each_batch", remember)
+    measures.samples(at, of, Extractor("counted", "0", 3, sizes_of))
+    by_batch = [(what, n) for n in (20, 20, 10) for what in ("images", "features")]
+    stored = [("features", 50), ("features", 50)]
+    assert happened == [*stored, *by_batch, *by_batch]
 
 
 def test_the_mixture_is_fitted_to_draws_for_training_images(opened, monkeypatch):

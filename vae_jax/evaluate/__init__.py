@@ -2,7 +2,13 @@
 
 from vae_jax.evaluate.batches import KEY, Estimate, estimate, in_batches
 from vae_jax.evaluate.bounds import bits_per_dim, bound_kind, make_terms
-from vae_jax.evaluate.images import decode_means, images_of, reconstruct, sample_means
+from vae_jax.evaluate.images import (
+    batches_of_images,
+    decode_means,
+    images_of,
+    reconstruct,
+    sample_means,
+)
 from vae_jax.evaluate.importance import Importance, make_bound
 from vae_jax.evaluate.latents import (
     ACTIVE,
@@ -27,6 +33,7 @@ __all__ = [
     "Importance",
     "Posteriors",
     "active_units",
+    "batches_of_images",
     "bits_per_dim",
     "bound_kind",
     "decode_means",

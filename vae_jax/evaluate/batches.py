@@ -1,7 +1,7 @@
 """Values of every image of a set, found batch by batch, and their means."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -24,20 +24,15 @@ class Estimate(NamedTuple):
     n: int
 
 
-def in_batches(
-    function: Callable,
-    images: Images,
-    batch_size: int,
-    tell: Callable[[int], None] = lambda done: None,
-    over: Mesh | None = None,
-) -> PyTree:
-    """``function(batch, rows)`` of all images, in batches of one size, on the host.
+def each_batch(
+    function: Callable, images: Images, batch_size: int, over: Mesh | None = None
+) -> Iterator[PyTree]:
+    """``function(batch, rows)`` of one batch after the other, on the host.
 
-    The last batch is filled up with its last image, whose results are cut off again:
-    any number of images takes one compilation. ``tell`` hears how many are done. The
-    devices of ``over`` share every batch.
+    All batches have one size: the last is filled up with its last image, whose results
+    are cut off again, so any number of images takes one compilation. The devices of
+    ``over`` share every batch, which is made large enough for that.
     """
-    pieces = []
     if over:
         batch_size = -(-batch_size // over.size) * over.size
     for start in range(0, len(images), batch_size):
@@ -47,8 +42,25 @@ def in_batches(
             batch, rows = mesh.shared((batch, rows), over, axis=0)
         found = jax.device_get(function(batch, rows))
         left = len(images) - start
-        tell(len(images) - max(left - batch_size, 0))
-        pieces.append(jax.tree.map(lambda values, left=left: values[:left], found))
+        yield jax.tree.map(lambda values, left=left: values[:left], found)
+
+
+def in_batches(
+    function: Callable,
+    images: Images,
+    batch_size: int,
+    tell: Callable[[int], None] = lambda done: None,
+    over: Mesh | None = None,
+) -> PyTree:
+    """``function(batch, rows)`` of all images; see ``each_batch``.
+
+    ``tell`` hears how many are done.
+    """
+    pieces, done = [], 0
+    for piece in each_batch(function, images, batch_size, over):
+        pieces.append(piece)
+        done += len(jax.tree.leaves(piece)[0])
+        tell(done)
     return jax.tree.map(lambda *parts: np.concatenate(parts), *pieces)
 
 

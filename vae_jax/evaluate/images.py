@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from vae_jax import mesh
 from vae_jax.contracts import Hparams, Model, Params, Trained
-from vae_jax.evaluate.batches import KEY, in_batches
+from vae_jax.evaluate.batches import KEY, each_batch
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -39,14 +40,14 @@ def sample_means(
     return model.likelihood.mean(model.decode(params, zs, hparams.alpha))
 
 
-def images_of(
+def batches_of_images(
     of: Trained,
     zs: tuple[Float[np.ndarray, "N _"], ...],
     *,
     batch_size: int,
     draw: bool,
-) -> Float[np.ndarray, "N H W C"]:
-    """Images of any number of latents on the host: E[x|z], or a draw from p(x|z)."""
+) -> Iterator[Float[np.ndarray, "B H W C"]]:
+    """Images of any number of latents on the host: E[x|z], or draws from p(x|z)."""
     ends = list(itertools.accumulate(z.shape[1] for z in zs))
 
     def images(batch, rows):
@@ -54,7 +55,14 @@ def images_of(
         return _images_of(of.model, draw, of.params, parts, rows, of.hparams)
 
     together, over = np.concatenate(zs, axis=1), mesh.under(of.params)
-    return in_batches(images, together, batch_size, over=over)
+    return each_batch(images, together, batch_size, over)
+
+
+def images_of(
+    of: Trained, zs: tuple[Float[np.ndarray, "N _"], ...], **options: int | bool
+) -> Float[np.ndarray, "N H W C"]:
+    """All of them at once; takes what ``batches_of_images`` takes."""
+    return np.concatenate([*batches_of_images(of, zs, **options)])
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

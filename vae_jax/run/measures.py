@@ -1,6 +1,7 @@
 """What is measured of a trained model: a part after training, all by ``eval``."""
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -26,7 +27,7 @@ from vae_jax.run.session import Refused, Session, foreseen
 LOGGER = experiment.LOGGER
 # Test images, at most, where posteriors are means over draws and so as much more work.
 DRAWN = 2_000
-BLOCK = 500  # images whose features are taken before something is said
+BLOCK = 500  # stored images whose features are taken at a time
 SEED = 0  # of samples and of what is fitted to latents: the same for every run
 
 
@@ -154,28 +155,29 @@ def samples(session: Session, of: Trained, extractor: Extractor) -> dict[str, An
     options, dataset = session.config.eval, session.job.dataset
     images = some_of(dataset.test.images, options.num_samples)
     training = some_of(training_images(session), options.num_samples)
-    real = features(session, extractor, images)
-    floor = features(session, extractor, training)
-    recons = features(session, extractor, recons_of(session, of, images))
+    num, recons = len(images), recons_of(session, of, images)
+    real = features(session, extractor, in_blocks(images), num)
+    floor = features(session, extractor, in_blocks(training), len(training))
+    rendered = features(session, extractor, recons, num)
     found: dict[str, Any] = {
         "protocol": {
             "extractor": extractor.name,
             "sha256": extractor.sha256,
-            "real": f"{len(images)} of {len(dataset.test.images)} test images",
-            "n_real": len(images),
+            "real": f"{num} of {len(dataset.test.images)} test images",
+            "n_real": num,
             "n_fake": options.num_samples,
             "image_shape": list(of.model.image_shape),
             "pixels": f"{options.pixels} of p(x|z), rounded to 0 ... 255",
         },
         "floor": quality.distance(extractor, real, floor, "random training images"),
         "reconstruction": quality.distance(
-            extractor, real, recons, "reconstructions of the test images"
+            extractor, real, rendered, "reconstructions of the test images"
         ),
     }
     for sampler in options.samplers:
         try:
-            zs = latents(session, of, sampler)
-            fake = features(session, extractor, decoded(session, of, zs))
+            drawn = decoded(session, of, latents(session, of, sampler))
+            fake = features(session, extractor, drawn, options.num_samples)
             name = described(session, of, sampler)
             found[sampler] = quality.comparison(
                 extractor, real, fake, name, options.fd_infinity
@@ -195,17 +197,26 @@ def samples(session: Session, of: Trained, extractor: Extractor) -> dict[str, An
     return found
 
 
-def features(session: Session, extractor: Extractor, images) -> quality.Features:
-    """Of images, which are told of if it takes long."""
-    images = pixels.to_bytes(images, session.config.data.scale)
-    blocks = range(0, len(images), BLOCK)
-    with progress.shown(len(images), 0) as show:
-        rows = []
-        for start in blocks:
-            rows.append(extractor.features(images[start : start + BLOCK]))
-            done = min(start + BLOCK, len(images))
+def features(
+    session: Session, extractor: Extractor, blocks: Iterable[np.ndarray], num: int
+) -> quality.Features:
+    """Of ``num`` images, no more of which are held than one block; told if it is slow.
+
+    Raises:
+        ValueError: if an image is not finite, or there is one alone.
+    """
+    rows, done = [], 0
+    with progress.shown(num, 0) as show:
+        for images in blocks:
+            images = pixels.to_bytes(images, session.config.data.scale)
+            rows.append(extractor.features(images))
+            done += len(images)
             show(done, f"features of {extractor.name}", {})
     return quality.of_rows(np.concatenate(rows))
+
+
+def in_blocks(images: data.Images) -> Iterator[np.ndarray]:
+    return (images[start : start + BLOCK] for start in range(0, len(images), BLOCK))
 
 
 def training_images(session: Session) -> data.Images:
@@ -256,16 +267,18 @@ def latents(session: Session, of: Trained, sampler: str):
     return tuple(np.split(z, ends, axis=1))
 
 
-def decoded(session: Session, of: Trained, zs):
-    """Images of latents, as ``eval.pixels`` says."""
+def decoded(session: Session, of: Trained, zs) -> Iterator[np.ndarray]:
+    """Images of latents, as ``eval.pixels`` says, batch by batch."""
     options = session.config.eval
-    return evaluate.images_of(
+    return evaluate.batches_of_images(
         of, zs, batch_size=options.batch_size, draw=options.pixels == "draw"
     )
 
 
-def recons_of(session: Session, of: Trained, images: np.ndarray):
-    """Reconstructions of images, from one draw of their latents."""
+def recons_of(
+    session: Session, of: Trained, images: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Reconstructions of images, from one draw of their latents, batch by batch."""
     drawn = evaluate.draw_latents(of, images, **over_images(session))
     return decoded(session, of, tuple(latent.z for latent in drawn))
 
