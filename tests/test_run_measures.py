@@ -18,7 +18,7 @@ from vae_jax import (
     train,
 )
 from vae_jax.contracts import Extractor, Trained
-from vae_jax.run import final, measures, session
+from vae_jax.run import final, measures, samples, session, subsets
 
 SMALL = [
     "--config.train.epochs=1",
@@ -84,7 +84,7 @@ def pixels_of(images):
 
 def test_training_images_are_black_and_white_where_test_images_are(opened):
     at, _ = opened()
-    images = measures.training_images(at)
+    images = samples.training_images(at)
     assert set(np.unique(images)) == {0, 255}
     static = data.load(
         "digits",
@@ -99,10 +99,10 @@ def test_training_images_are_black_and_white_where_test_images_are(opened):
 
 def test_the_floor_is_the_distance_of_as_many_training_images(opened):
     at, of = opened(samplers="('prior',)")
-    found = measures.samples(at, of, measures.extractor_for(at, of))
-    sets = measures.training_images(at), at.job.dataset.test.images
+    found = samples.compare(at, of, samples.extractor_for(at, of))
+    sets = samples.training_images(at), at.job.dataset.test.images
     floor, real = (
-        distances.moments(pixels_of(measures.some_of(images, 100))) for images in sets
+        distances.moments(pixels_of(subsets.some_of(images, 100))) for images in sets
     )
     expected = distances.frechet_distance(real, floor)
     assert found["floor"]["fd_pixels"]["value"] == pytest.approx(expected)
@@ -112,19 +112,19 @@ def test_the_floor_is_the_distance_of_as_many_training_images(opened):
 
 def test_some_images_are_not_the_first_ones():
     images = np.arange(50)
-    some = measures.some_of(images, 10)
+    some = subsets.some_of(images, 10)
     assert len(set(some)) == 10
     assert list(some) == sorted(some) != list(range(10))
-    np.testing.assert_array_equal(measures.some_of(images, 90), images)
+    np.testing.assert_array_equal(subsets.some_of(images, 90), images)
 
 
 @pytest.mark.parametrize("pixels", ["mean", "draw"])
 def test_reconstructions_come_from_draws_and_pixels_as_asked(opened, pixels):
     at, of = opened(pixels=pixels)
     images = at.job.dataset.test.images[:20]
-    found = np.concatenate([*measures.recons_of(at, of, images)])
+    found = np.concatenate([*samples.recons_of(at, of, images)])
     assert (set(np.unique(found)) == {0.0, 1.0}) == (pixels == "draw")
-    (latent,) = evaluate.draw_latents(of, images, **measures.over_images(at))
+    (latent,) = evaluate.draw_latents(of, images, **subsets.over_images(at))
     expected = evaluate.images_of(
         of, (latent.z,), batch_size=500, draw=pixels == "draw"
     )
@@ -146,7 +146,7 @@ def test_no_more_images_are_held_than_one_batch(opened, monkeypatch):
 
     each_batch = evaluate.images.each_batch
     monkeypatch.setattr(evaluate.images, "each_batch", remember)
-    measures.samples(at, of, Extractor("counted", "0", 3, sizes_of))
+    samples.compare(at, of, Extractor("counted", "0", 3, sizes_of))
     by_batch = [(what, n) for n in (20, 20, 10) for what in ("images", "features")]
     stored = [("features", 50), ("features", 50)]
     assert happened == [*stored, *by_batch, *by_batch]
@@ -156,17 +156,17 @@ def test_the_mixture_is_fitted_to_draws_for_training_images(opened, monkeypatch)
     at, of = opened(mixture_images=70, mixture_components=3)
     seen, fit = [], mixture.fit
     monkeypatch.setattr(mixture, "fit", lambda *args: seen.append(args) or fit(*args))
-    (z,) = measures.latents(at, of, "mixture")
+    (z,) = samples.latents(at, of, "mixture")
     ((latents, components, _),) = seen
-    images = measures.some_of(measures.training_images(at), 70)
-    (latent,) = evaluate.draw_latents(of, images, **measures.over_images(at))
+    images = subsets.some_of(samples.training_images(at), 70)
+    (latent,) = evaluate.draw_latents(of, images, **subsets.over_images(at))
     np.testing.assert_array_equal(latents, latent.z)
     assert (components, z.shape) == (3, (100, latents.shape[1]))
 
 
 def test_the_prior_gives_its_own_samples(opened):
     at, of = opened()
-    (z,) = measures.latents(at, of, "prior")
+    (z,) = samples.latents(at, of, "prior")
     assert abs(z.mean()) < 4 / z.size**0.5
     assert abs(z.std() - 1) < 4 / (2 * z.size) ** 0.5
 
@@ -179,7 +179,7 @@ def test_one_sampler_that_fails_leaves_the_others(opened, monkeypatch, caplog):
 
     monkeypatch.setattr(mixture, "fit", fail)
     monkeypatch.setattr(measures.LOGGER, "propagate", True)
-    found = measures.samples(at, of, measures.extractor_for(at, of))
+    found = samples.compare(at, of, samples.extractor_for(at, of))
     assert found.keys() == {"protocol", "floor", "reconstruction", "prior"}
     assert "fd_pixels_infinity" in found["prior"]
     assert "No samples from the mixture: no mixture today" in caplog.text
@@ -188,7 +188,7 @@ def test_one_sampler_that_fails_leaves_the_others(opened, monkeypatch, caplog):
 def test_infinity_that_cannot_be_had_is_said(opened, monkeypatch, caplog):
     at, of = opened(fd_infinity=True)
     monkeypatch.setattr(measures.LOGGER, "propagate", True)
-    assert measures.extractor_for(at, of).dims == 64
+    assert samples.extractor_for(at, of).dims == 64
     assert "it needs eval.num_samples of 256, four for each" in caplog.text
 
 
@@ -230,12 +230,12 @@ def test_that_there_are_no_distances_of_large_images_is_said(
     monkeypatch.setattr(measures.LOGGER, "propagate", True)
     at, of = opened()
     with caplog.at_level("INFO"):
-        assert measures.extractor_for(at, of) is None
+        assert samples.extractor_for(at, of) is None
     assert "of 64 values are more than the 63 that eval.extractor=auto" in caplog.text
     caplog.clear()
     at, of = opened(extractor="none")
     with caplog.at_level("INFO"):
-        assert measures.extractor_for(at, of) is None
+        assert samples.extractor_for(at, of) is None
     assert "No distances" not in caplog.text  # it is as wanted
 
 
@@ -250,8 +250,8 @@ def test_the_weighted_bound_is_of_as_many_images_as_asked(opened):
     found = measures.importance(at, of, bound_on(at, of))
     numbers, column = found["numbers"], found["per_image"]["iw_bound"]
     assert numbers["iw_bound"]["n"] == numbers["iw_ess"]["n"] == 25
-    some = measures.some_of(at.job.dataset.test.images, 25)
-    bound = evaluate.make_bound(of.model, **measures.over_images(at))
+    some = subsets.some_of(at.job.dataset.test.images, 25)
+    bound = evaluate.make_bound(of.model, **subsets.over_images(at))
     expected = bound(of.params, some, of.hparams, 3).bound
     mean = expected.mean(dtype=np.float64)
     assert numbers["iw_bound"]["value"] == pytest.approx(mean)

@@ -19,7 +19,7 @@ from vae_jax import (
 )
 from vae_jax.assembly import Phase
 from vae_jax.contracts import Trained
-from vae_jax.run import measures
+from vae_jax.run import measures, subsets
 from vae_jax.run.session import Refused, Session, foreseen
 from vae_jax.train import TrainState
 
@@ -81,7 +81,7 @@ def finish(
     files.make_folder(folder / "plots")
     files.make_folder(place)
     means = evaluate.posterior_means(
-        of, images[:PICTURED], **measures.over_images(session)
+        of, images[:PICTURED], **subsets.over_images(session)
     )
     subject = pictured(session, phase, of.params, step)
     kls, rows = found["kl_per_dimension"]["groups"], metrics.read_rows(folder)

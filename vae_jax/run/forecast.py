@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from vae_jax import assembly, data, pixels, settings, spectrum
 from vae_jax.assembly import Phase
-from vae_jax.run import measures
+from vae_jax.run import subsets
 
 # What a loss may have for spectrum.py's bounds to hold.
 OF_THEORY = {
@@ -63,7 +63,7 @@ def some_images(config: ConfigDict, dataset: data.Dataset) -> np.ndarray:
     num_values = math.prod(images.shape[1:])
     most = MOST_IMAGES if num_values <= FEWER_IMAGES else FEWER_IMAGES
     most = max(2, min(most, MOST_NUMBERS // num_values))
-    return measures.some_of(images, most)[:]  # read, if they are in files
+    return subsets.some_of(images, most)[:]  # read, if they are in files
 
 
 def facts(images: np.ndarray, scale: str) -> Facts:
