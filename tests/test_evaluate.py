@@ -187,6 +187,18 @@ def test_the_noise_of_pixels_is_not_that_of_their_latents(name, key, hparams):
         assert abs(correlation).max() < 4 / 2000**0.5
 
 
+def test_products_of_evaluations_are_those_of_float32_whatever_training_has():
+    def products(x, rows):
+        return str(jax.make_jaxpr(jnp.dot)(x, x)), rows
+
+    x, found = np.zeros((2, 2), np.float32), []
+    with jax.default_matmul_precision("bfloat16"):
+        evaluate.in_batches(lambda *of: found.append(products(*of)) or of[1], x, 2)
+        outside, _ = products(x, x)
+    assert "Precision.HIGHEST" in found[0][0]
+    assert "Precision.HIGHEST" not in outside
+
+
 def test_active_units_are_those_whose_mean_varies_enough():
     signs = np.array([-1.0, 1.0] * 50)
     # Variances 0, 0.0081, 0.0121 and 1, about means that do not matter.

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 
+import jax
 import pytest
 
 from configs import base
@@ -163,9 +164,11 @@ def test_a_workdir_that_is_not_utf_8_is_refused(tmp_path):
 
 
 def test_the_environment_has_an_entry_for_each_process(tmp_path):
-    for command in (["main.py", "a"], ["main.py", "b"]):
-        experiment.record_environment(tmp_path, command)
+    experiment.record_environment(tmp_path, ["main.py", "a"])
+    with jax.default_matmul_precision("bfloat16"):
+        experiment.record_environment(tmp_path, ["main.py", "b"])
     entries = files.read_json(tmp_path / "environment.json")
     assert [entry["command"][1] for entry in entries] == ["a", "b"]
     assert entries[0]["versions"]["jax"]
     assert entries[0]["devices"]
+    assert [e["matmul_precision"] for e in entries] == ["default", "bfloat16"]

@@ -105,7 +105,7 @@ def test_features_are_multiplied_in_full_float32(extractor, drawn, monkeypatch):
 
     monkeypatch.setattr(mnist_classifier, "_features", features)
     extractor.features(drawn.images[:1])
-    assert precisions == ["highest"]
+    assert precisions == ["float32"]
 
 
 @pytest.mark.parametrize(

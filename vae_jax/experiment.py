@@ -230,6 +230,8 @@ def record_environment(folder: pathlib.Path, command: list[str]) -> None:
         "platform": platform.platform(),
         "cores": machine.cores(),
         "devices": [f"{d.platform}: {d.device_kind}" for d in jax.devices()],
+        # Of training; evaluations are float32's.
+        "matmul_precision": jax.config.jax_default_matmul_precision or "default",
         "versions": versions,
         **_checkout(),
     }

@@ -31,7 +31,8 @@ def each_batch(
 
     All batches have one size: the last is filled up with its last image, whose results
     are cut off again, so any number of images takes one compilation. The devices of
-    ``over`` share every batch, which is made large enough for that.
+    ``over`` share every batch, which is made large enough for that. Products of
+    matrices are those of float32 on all of them.
     """
     if over:
         batch_size = -(-batch_size // over.size) * over.size
@@ -40,7 +41,9 @@ def each_batch(
         batch = images[np.minimum(rows, len(images) - 1)]
         if over:
             batch, rows = mesh.shared((batch, rows), over, axis=0)
-        found = jax.device_get(function(batch, rows))
+        # Accelerators would otherwise round the factors of products to 10 or 8 bits.
+        with jax.default_matmul_precision("float32"):
+            found = jax.device_get(function(batch, rows))
         left = len(images) - start
         yield jax.tree.map(lambda values, left=left: values[:left], found)
 

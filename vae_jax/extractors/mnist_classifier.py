@@ -41,11 +41,9 @@ def build() -> Extractor:
 
     def features(images: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, "N D"]:
         check_images(NAME, images, classifier.IMAGE_SHAPE, INSTEAD)
-        # A GPU would otherwise multiply float32 with 10 bits of mantissa.
-        with jax.default_matmul_precision("highest"):
-            found = evaluate.in_batches(
-                lambda batch, rows: _features(params, batch), images, BATCH
-            )
+        found = evaluate.in_batches(
+            lambda batch, rows: _features(params, batch), images, BATCH
+        )
         return found.astype(np.float64)
 
     return Extractor(NAME, SHA256, classifier.FEATURES, features)
