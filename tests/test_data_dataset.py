@@ -62,7 +62,7 @@ def test_good_arrays_pass():
         (
             Split(np.where(IMAGES == 0, np.float32(np.nan), 0), LABELS),
             ValueError,
-            "images must be finite and in [0, 1], got nan to nan",
+            "images must be finite and in [0, 1], got NaN",
         ),
     ],
 )

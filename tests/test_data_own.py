@@ -123,7 +123,7 @@ def test_rows_or_images_of_a_part_that_is_called_otherwise_are_refused(
         (
             {"images": np.where(BYTES > 3, BYTES / 255, np.nan)},
             ValueError,
-            "npz train: images must be finite and in [0, 1], got nan to nan",
+            "npz train: images must be finite and in [0, 1], got NaN",
         ),
         (
             {"images": BYTES / 100},
@@ -313,6 +313,19 @@ def test_of_several_sets_in_a_folder_one_is_chosen_by_its_prefix(tmp_path):
         load("idx", str(tmp_path))
     assert "one of 'emnist-digits-', 'emnist-letters-'" in str(caught.value)
     assert len(load("idx", f"{tmp_path}/emnist-letters-").test.images) == 7
+
+
+def test_files_that_look_like_parts_of_a_set_and_are_none_are_named(tmp_path, caplog):
+    idx_folder(tmp_path, "a-")
+    for name in ("a-val-images-idx3-ubyte", "a-training-images-idx3-ubyte.gz"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "a-notes.txt").write_text("of anything")
+    (tmp_path / "b-val-images-idx3-ubyte").write_bytes(b"")
+    load("idx", f"{tmp_path}/a-")
+    assert (
+        f"idx: left out of {tmp_path}: 'a-training-images-idx3-ubyte.gz', "
+        "'a-val-images-idx3-ubyte'" in caplog.messages
+    )
 
 
 def test_a_folder_without_idx_files_is_an_error_that_says_so(tmp_path):

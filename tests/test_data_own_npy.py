@@ -57,6 +57,8 @@ def test_parts_and_labels_are_found_by_their_names(tmp_path, caplog):
     np.testing.assert_array_equal(raw.test.images[:][..., 0], BYTES[9:])
     assert raw.test.labels is raw.valid is None
     assert caplog.messages == [f"npy: left out of {path}: 'other'"]
+    (tmp_path / "test.npy").rename(tmp_path / "test.NPY")
+    assert len(own_npy.load(path).test.images) == len(BYTES[9:])
 
 
 def test_labels_follow_their_images_wherever_they_go(tmp_path):

@@ -138,9 +138,8 @@ def _check_split(where: str, split: Split, num_factors: int) -> None:
     if images.dtype == np.float32:
         low, high = images.min(), images.max()
         if not (low >= 0 and high <= 1):  # NaN is neither
-            raise ValueError(
-                f"{where}: images must be finite and in [0, 1], got {low:g} to {high:g}"
-            )
+            got = "NaN" if np.isnan(low) else f"{low:g} to {high:g}"
+            raise ValueError(f"{where}: images must be finite and in [0, 1], got {got}")
     if labels is None:
         return
     if labels.dtype != np.int32:

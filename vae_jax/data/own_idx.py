@@ -7,12 +7,14 @@ import numpy as np
 
 from vae_jax.data import idx, search
 from vae_jax.data.dataset import Raw, Split
+from vae_jax.data.parts import say_left_out
 
 # "train-images-idx3-ubyte.gz", "emnist-letters-test-labels-idx1-ubyte" and the like.
 NAME = re.compile(
     r"(?P<set>.*?)(?P<part>train|t10k|test|valid)-"
     r"(?P<what>images|labels)[-.]idx\d-ubyte(?:\.gz)?"
 )
+ENDING = "-ubyte"  # of what could be meant to be part of a set
 PARTS = {"train": "train", "valid": "valid", "test": "test", "t10k": "test"}
 
 
@@ -29,12 +31,15 @@ def load(path: str | None) -> Raw:
     """
     folder, prefix = _place(path)
     found: dict[str, dict[tuple[str, str], pathlib.Path]] = {}
+    others = []
     for file in sorted(folder.iterdir()):  # the raw one comes before its .gz
         name = NAME.fullmatch(file.name)
         # A pipe would be waited for, and a folder is none of the files.
         if name and name["set"].startswith(prefix) and file.is_file():
             key = PARTS[name["part"]], name["what"]
             found.setdefault(name["set"], {}).setdefault(key, file)
+        elif not name and file.name.startswith(prefix) and ENDING in file.name:
+            others.append(file.name)
     found = {
         name: files for name, files in found.items() if ("train", "images") in files
     }
@@ -49,6 +54,7 @@ def load(path: str | None) -> Raw:
             f"of its files' names, one of {', '.join(map(repr, found))}"
         )
     (files,) = found.values()
+    say_left_out("idx", str(folder), others)
     parts = {part: _split(part, files) for part, what in files if what == "images"}
     return Raw(f"idx files in {folder}", **parts)
 

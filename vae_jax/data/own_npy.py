@@ -14,7 +14,7 @@ from vae_jax.data.dataset import Raw, Split, whole_labels
 from vae_jax.data.mapped import Mapped
 from vae_jax.data.parts import LABELS, PARTS, check_names, say_left_out
 
-NAME = re.compile(r"(?P<set>.+?)(?:-(?P<number>\d+)-of-(?P<count>\d+))?\.npy")
+NAME = re.compile(r"(?P<set>.+?)(?:-(?P<number>\d+)-of-(?P<count>\d+))?(?i:\.npy)")
 
 Files = dict[str, list[pathlib.Path]]  # by the name of their set
 
