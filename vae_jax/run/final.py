@@ -42,8 +42,6 @@ def finish(
             and so on, and pictures in a folder of that name.
         full: measure also what takes longer.
     """
-    from vae_jax import plots  # see ``pictured``
-
     config, job, folder, _ = session
     since_best = job.epochs_since_best(state)
     trained_epochs = job.phase_of(int(state.step)).stage.epochs_done(int(state.step))
@@ -77,15 +75,7 @@ def finish(
         found |= more | {"settings": config.eval.to_dict()}
     LOGGER.info("%s", report.table(found))
     suffix = "" if stage is None else f"_stage{stage}"
-    place = folder / "plots" / suffix.removeprefix("_")
-    files.make_folder(folder / "plots")
-    files.make_folder(place)
-    means = evaluate.posterior_means(
-        of, images[:PICTURED], **subsets.over_images(session)
-    )
-    subject = pictured(session, phase, of.params, step)
-    kls, rows = found["kl_per_dimension"]["groups"], metrics.read_rows(folder)
-    plots.of_run(place, subject, means, kls, rows)
+    draw(session, phase, of, step, suffix, found["kl_per_dimension"]["groups"])
     try:
         html.write(folder, suffix, json.loads(files.as_json(found)))
     except ValueError as error:  # by a damaged file that is not worth the evaluation
@@ -94,6 +84,30 @@ def finish(
     # Last, as it is what tells that all of this is done.
     files.write_json(folder / f"eval{suffix}.json", found)
     LOGGER.info("run directory: %s", folder)
+
+
+def draw(
+    session: Session,
+    phase: Phase,
+    of: Trained,
+    step: int,
+    suffix: str,
+    kls: list[list[float]],
+) -> None:
+    """The final pictures, of a stage in a folder of its own; ``kls`` of each latent."""
+    from vae_jax import plots  # see ``pictured``
+
+    folder = session.folder / "plots"
+    place = folder / suffix.removeprefix("_")
+    files.make_folder(folder)
+    files.make_folder(place)
+    means = evaluate.posterior_means(
+        of,
+        session.job.dataset.test.images[:PICTURED],
+        **subsets.over_images(session),
+    )
+    subject = pictured(session, phase, of.params, step)
+    plots.of_run(place, subject, means, kls, metrics.read_rows(session.folder))
 
 
 def chosen(
