@@ -33,6 +33,18 @@ def no_draws(model, params, x, key, hparams):
     return recon, {"recon": recon, "kl": recon, "elbo": -recon}
 
 
+def test_the_objective_is_evaluated_at_the_numbers_given(model, key, hparams):
+    def tell(model, params, x, key, hparams):
+        return x, {of: number[None] for of, number in hparams._asdict().items()}
+
+    terms = evaluate.make_terms(model, tell, scale="unit", batch_size=5)
+    given = type(hparams)(*map(jnp.float32, range(len(hparams))))
+    found = terms(model.init(key), IMAGES, given)
+    assert set(found) == set(hparams._fields)
+    for of, number in given._asdict().items():
+        np.testing.assert_array_equal(found[of], np.full(len(IMAGES), number))
+
+
 @pytest.mark.parametrize("batch_size", [1, 5, 23, 100])
 def test_every_image_counts_once_whatever_the_batch_size(
     model, key, hparams, batch_size
