@@ -180,6 +180,23 @@ def test_only_whole_images_in_their_last_form_are_rivals_of_the_final_bound():
     assert rivals(job, ends) == [False] * 4 + [True] * 2
 
 
+@pytest.mark.parametrize(
+    ("name", "of_stages", "total"),
+    [
+        ("mlp", (2,), 7),  # which has no stages
+        ("mlp", (1, 2, 4), 7),
+        ("provae", (2,), 6),  # of three stages: 2, 4 and 8
+        ("provae", (1, 2, 5), 8),
+    ],
+)
+def test_the_epochs_of_a_run_are_known_before_its_data(name, of_stages, total):
+    config = digits_mlp.get_config()
+    fields = {"train.epochs": 7, "train.epochs_per_stage": of_stages}
+    config.update_from_flattened_dict(GROWING | fields | {"model.name": name})
+    assert assembly.total_epochs(config) == total
+    assert assembly.build(config, assembly.load_data(config)).total_epochs == total
+
+
 WEIGHTED = {"loss.objective": "iwae", "loss.iw_samples": 5}
 GROWING = {"model.start_res": 2, "model.final_res": 8, "model.base_ch": 16}
 PROVAE = {**GROWING, "model.name": "provae"}

@@ -134,6 +134,38 @@ def test_the_digest_sees_one_bit_of_one_leaf(first):
     assert checkpoint.digest(changed) != checkpoint.digest(first)
 
 
+def renamed(state):
+    """Its parameters under another name, in the same order."""
+    return state._replace(params={f"{name}_": p for name, p in state.params.items()})
+
+
+def as_numbers(state):
+    return state._replace(key=jax.random.key_data(state.key))
+
+
+def test_the_digest_sees_the_names_of_leaves(first):
+    assert checkpoint.digest(renamed(first)) != checkpoint.digest(first)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        renamed,
+        as_numbers,
+        lambda state: state._replace(key=jax.random.key(0, impl="rbg")),
+        lambda state: state._replace(step=jnp.zeros(1, jnp.int32)),
+        lambda state: state._replace(step=jnp.float32(0)),
+        lambda state: state._replace(ema=None),
+    ],
+    ids=["name", "key", "kind of key", "shape", "type", "leaf"],
+)
+def test_the_structure_has_name_shape_and_type_of_every_leaf(first, change):
+    other = change(first)
+    assert checkpoint.structure(other) != checkpoint.structure(first)
+    shapes = jax.eval_shape(lambda: first)
+    assert checkpoint.structure(shapes) == checkpoint.structure(first)
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -31,6 +31,7 @@ def refusal(*runs):
             "bound_kind: probability_mass in a; cross_entr",
         ),
         ("resolution", [4, 4], "images of the bound: whole in a; averages, 4 x 4 in b"),
+        ("resolution", [8, 4], "images of the bound: whole in a; averages, 8 x 4 in b"),
     ],
 )
 def test_runs_of_other_data_or_another_bound_are_refused(field, value, line):
@@ -55,11 +56,25 @@ def test_other_test_images_are_refused_by_their_sha256():
     comparison.check([run("a"), same], "ab")
 
 
-def test_what_decides_the_test_images_counts_only_where_they_are_not_recorded():
-    other = {"data.binarize": "threshold"}
-    comparison.check([run("a"), run("b", **other)], "ab")
-    text = refusal(run("a"), run("b", digests={}, **other))
-    assert "\n  data.binarize: static in a; threshold in b\n" in text
+@pytest.mark.parametrize(
+    ("field", "one", "other"),
+    [
+        ("data.path", "x", "y"),
+        ("data.image_size", [8, 8], [9, 8]),
+        ("data.channels", 1, 3),
+        ("data.num_images", 10, 20),
+        ("data.test_size", 0.1, 0.2),
+        ("data.split_seed", 0, 1),
+        ("data.binarize", "static", "threshold"),
+    ],
+)
+def test_what_decides_the_test_images_counts_only_where_they_are_not_recorded(
+    field, one, other
+):
+    of_a, of_b = {field: one}, {field: other}
+    comparison.check([run("a", **of_a), run("b", **of_b)], "ab")
+    text = refusal(run("a", **of_a), run("b", digests={}, **of_b))
+    assert f"\n  {field}: {one} in a; {other} in b\n" in text
 
 
 def test_densities_on_different_scales_are_refused():
@@ -176,6 +191,7 @@ def test_the_same_run_twice_is_refused(tmp_path):
         ("numbers.kl", {"value": "3", "unit": "nats"}, "got kl = '3'"),
         ("numbers.kl", {"value": 3, "unit": {}}, "got kl in the unit {}"),
         ("numbers.kl", {"value": 10**400, "unit": "nats"}, "got kl of 1329 bits"),
+        ("numbers.kl", {"value": -(10**400), "unit": "nats"}, "got kl of 1329 bits"),
     ],
 )
 def test_an_evaluation_of_another_kind_is_refused(field, value, message):

@@ -58,6 +58,13 @@ def test_only_images_that_both_have_a_value_of_count():
     assert cell["value"] == pytest.approx(GAIN[120:].mean())
 
 
+def test_one_image_alone_has_no_difference():
+    one = np.ma.masked_all(NUM)
+    one[7] = EASY[7]
+    found = changed(evaluation(), "numbers.elbo.value", float(EASY[7]))
+    assert pairs(of("a", EASY), run("b", found, images={"elbo": one})) == {}
+
+
 def test_runs_without_values_of_images_have_no_differences():
     assert pairs(run("a"), run("b")) == {}
     found = pairs(of("a", EASY), run("b"), of("c", EASY + GAIN))["elbo"]
@@ -116,5 +123,8 @@ def test_values_of_other_images_than_the_evaluation_s_are_refused():
     start = r"^/runs/a/eval_images.csv: must have "
     with pytest.raises(ValueError, match=start + "a line for each of 297 test images"):
         run("a", images={"elbo": np.ma.array(EASY[:-1])})
-    with pytest.raises(ValueError, match=start + "the mean of eval.json in elbo, -24."):
-        run("a", images={"elbo": np.ma.array(EASY + 1.0)})
+    to_mean = evaluation()["numbers"]["elbo"]["value"] - EASY.mean()
+    run("a", images={"elbo": np.ma.array(EASY + to_mean)})
+    for off in (1.0, 0.01):
+        with pytest.raises(ValueError, match=start + "the mean of eval.json in elbo, "):
+            run("a", images={"elbo": np.ma.array(EASY + to_mean + off)})

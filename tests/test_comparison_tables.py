@@ -130,13 +130,21 @@ def test_what_is_not_finite_is_no_empty_cell_and_never_the_best():
         ("prior fd_pixels", "low"),
         ("prior kid_pixels", "low"),
         ("prior recall_pixels", "high"),
+        ("prior precision_pixels", "high"),
+        ("prior density_pixels", "high"),
+        ("prior coverage_pixels", "high"),
+        ("prior fid", "low"),
+        ("iw_bits_per_dim", "low"),
     ],
 )
 def test_the_best_of_a_column_is_bold_where_better_is_defined(name, best):
     section, _, short = name.rpartition(" ")
-    field = f"samples.{section}.{short}.value" if section else f"numbers.{short}.value"
+    field = f"samples.{section}.{short}" if section else f"numbers.{short}"
     values = {"a": 2, "b": 1, "c": 2, "d": 0}
-    runs = [run(n, changed(with_samples(), field, v)) for n, v in values.items()]
+    runs = [
+        run(n, changed(with_samples(), field, {"value": v, "unit": "x"}))
+        for n, v in values.items()
+    ]
     cells = column(comparison.as_markdown(comparison.compare(runs)), name)
     bold = [i for i, cell in enumerate(cells) if cell.startswith("**")]
     assert bold == {"high": [0, 2], "low": [3], None: []}[best]

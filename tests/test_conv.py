@@ -98,6 +98,15 @@ def test_an_odd_number_of_rows_is_one_half():
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)  # sums of 48 to 560
 
 
+@pytest.mark.parametrize(("batch", "halves"), [(2, 2), (1, 1)])
+def test_an_even_number_of_rows_is_multiplied_by_halves(batch, halves):
+    # What makes the kernel's gradient take half the time; of 7 x 5 positions.
+    x, k = arrays(kernel=(1, 1), batch=batch)
+    jaxpr = jax.make_jaxpr(lambda x, k: conv_module._conv_matmul(x, k, 1))(x, k)
+    (product,) = [e for e in jaxpr.eqns if e.primitive.name == "dot_general"]
+    assert product.outvars[0].aval.shape == (halves, 35, 6)
+
+
 @pytest.mark.parametrize("batch", [4, 5])
 def test_images_keep_their_places_in_even_and_odd_batches(batch):
     @compiled
@@ -304,6 +313,22 @@ def test_the_cpu_takes_far_fewer_products_for_many_inputs():
     found = [operations(f, (16, 16), (64, 64)) for f in (conv_module._conv_lax, conv)]
     # 4 times fewer products; with the sums that make up for it, 3.06 in all.
     assert found[0] > 2.9 * found[1]
+
+
+@pytest.mark.parametrize("outputs", [1, 8])
+def test_the_cpu_has_a_number_for_every_tap_and_not_every_input_of_few_outputs(outputs):
+    x, k = arrays((8, 8), (3, 3), (32, outputs), batch=1)
+    jaxpr = jax.make_jaxpr(lambda x, k: conv_module._conv_matmul(x, k, 1))(x, k)
+    of_products = [
+        of.aval.size
+        for equation in jaxpr.eqns
+        for of in equation.outvars
+        if equation.primitive.name == "dot_general"
+    ]
+    assert of_products == [9 * outputs * 10 * 10]  # with a border of padding
+    assert max(of.aval.size for e in jaxpr.eqns for of in e.outvars) <= max(
+        *of_products, 32 * 10 * 10
+    )
 
 
 def test_the_cpu_takes_2_25_times_fewer_products_to_upsample():

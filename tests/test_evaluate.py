@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import small
+from by_hand import params_of, stages
 
 from vae_jax import evaluate, objectives, pixels
 from vae_jax.contracts import Trained
@@ -30,6 +31,18 @@ def no_draws(model, params, x, key, hparams):
     del key, hparams
     recon = recon_at_mean(model, params, x)
     return recon, {"recon": recon, "kl": recon, "elbo": -recon}
+
+
+def test_the_objective_is_evaluated_at_the_numbers_given(model, key, hparams):
+    def tell(model, params, x, key, hparams):
+        return x, {of: number[None] for of, number in hparams._asdict().items()}
+
+    terms = evaluate.make_terms(model, tell, scale="unit", batch_size=5)
+    given = type(hparams)(*map(jnp.float32, range(len(hparams))))
+    found = terms(model.init(key), IMAGES, given)
+    assert set(found) == set(hparams._fields)
+    for of, number in given._asdict().items():
+        np.testing.assert_array_equal(found[of], np.full(len(IMAGES), number))
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 23, 100])
@@ -197,6 +210,34 @@ def test_products_of_evaluations_are_those_of_float32_whatever_training_has():
         outside, _ = products(x, x)
     assert "Precision.HIGHEST" in found[0][0]
     assert "Precision.HIGHEST" not in outside
+
+
+def test_images_and_latents_in_the_middle_of_a_fade_are_of_its_mixture(key, hparams):
+    model = stages("provae", (4, 4, 1))[-1]
+    params, x = params_of(model), np.random.default_rng(0).random((3, 4, 4, 1))
+    x, alpha, sizes = x.astype(np.float32), jnp.float32(0.3), {"batch_size": 3}
+    of = Trained(model, params, hparams._replace(alpha=alpha))
+
+    (mean,) = evaluate.posterior_means(of, x, scale="unit", **sizes)
+    mean = jnp.asarray(mean)
+    (drawn,) = evaluate.draw_latents(of, x, scale="unit", **sizes)
+    (z,) = model.sample_prior(params, key, 3)
+    reconstructed = evaluate.reconstruct(model, params, jnp.asarray(x), of.hparams)
+    decoded = evaluate.decode_means(model, params, (z,), of.hparams)
+    sampled = evaluate.sample_means(model, params, key, 3, of.hparams)
+    together = evaluate.images_of(of, (np.asarray(z),), **sizes, draw=False)
+
+    def expected(alpha):
+        posterior = model.encode(params, jnp.asarray(x), None, alpha)[0].posterior.mean
+        from_mean, from_z = (model.decode(params, (of,), alpha) for of in (mean, z))
+        images = jax.nn.sigmoid(from_mean), *[jax.nn.sigmoid(from_z)] * 3
+        return posterior, posterior, *images
+
+    found = mean, drawn.posterior.mean, reconstructed, decoded, sampled, together
+    for a, b, other in zip(found, expected(alpha), expected(1.0), strict=True):
+        # float32: another batch size may mean another order of sums
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+        assert abs(a - other).max() > 1e-2
 
 
 def test_active_units_are_those_whose_mean_varies_enough():

@@ -144,6 +144,26 @@ def test_the_pieces_of_samples_make_no_difference(hparams, monkeypatch):
     )
 
 
+@pytest.mark.parametrize(
+    ("floats_per_pixel", "at_once"),
+    [(1, 12), (3, 4), (100, 1)],  # 12 samples of 7 images of 4 pixels fit
+)
+def test_fewer_samples_are_decoded_at_once_of_a_model_that_takes_more_memory(
+    floats_per_pixel, at_once, hparams, monkeypatch
+):
+    model = linear_gaussian(shift=0.2)._replace(floats_per_pixel=floats_per_pixel)
+    seen, bound_of_image = [], importance._bound
+
+    def remember(log_weights, key, samples, at_once):
+        seen.append(at_once)
+        return bound_of_image(log_weights, key, samples, at_once)
+
+    monkeypatch.setattr(importance, "_bound", remember)
+    monkeypatch.setattr(importance, "PIXELS_AT_ONCE", 4 * 7 * 12)
+    bound(model, hparams, 5, IMAGES[:7], batch_size=7)
+    assert seen == [at_once]
+
+
 def test_an_image_has_the_same_draws_in_any_batch(hparams):
     model = linear_gaussian(shift=0.2)
     jax.tree.map(

@@ -139,9 +139,10 @@ def test_the_parts_add_up_to_the_kl_of_the_draw():
     np.testing.assert_allclose(sum(found), expected, rtol=1e-4, atol=1e-4)  # float32
 
 
-def test_the_parts_are_those_of_a_plain_loop_in_any_pieces(monkeypatch):
+@pytest.mark.parametrize("numbers", [9 * 2 * 4, 1])  # four rows at once, and one
+def test_the_parts_are_those_of_a_plain_loop_in_any_pieces(numbers, monkeypatch):
     latent = latent_of(np.random.default_rng(7).normal(size=(9, 2)), 0.7)
-    monkeypatch.setattr(module, "NUMBERS_AT_ONCE", 9 * 2 * 4)  # four rows
+    monkeypatch.setattr(module, "NUMBERS_AT_ONCE", numbers)
     found = evaluate.decompose_kl(latent)
     z, (mean, _) = latent.z.astype(float), latent.posterior
     density = np.exp(-0.5 * ((z[:, None] - mean[None]) / 0.7) ** 2)

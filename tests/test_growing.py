@@ -142,6 +142,18 @@ def test_earlier_stages_weigh_every_cell_by_its_true_pixels(
 
 
 @every_model
+@every_shape
+def test_what_a_stage_sees_is_enlarged_to_the_image(name, shape):
+    x, grids = images(shape), pyramid.build(shape, 2, 8)
+    for model in stages(name, shape):
+        seen = model.observe(x)[0]
+        enlarged = model.enlarge(seen)
+        assert enlarged.shape == x.shape
+        same(enlarged, grids.enlarge(seen, model.stage))
+    same(enlarged, x)
+
+
+@every_model
 def test_the_entering_group_alone_has_less_weight(name, key):
     for model in stages(name, (5, 3, 1)):
         params, x = params_of(model), images((5, 3, 1))

@@ -184,6 +184,18 @@ def test_samples_of_the_finer_group_follow_from_the_top(key):
     assert [z.shape for z in drawn] == [(5, 2), (5, 3)]
 
 
+def test_both_levels_of_a_sample_have_noise_of_their_own(key):
+    model = build(z_dim=(3, 3))
+    params = params_of(model)
+    top, fine = compiled(model.sample_prior, static_argnums=2)(params, key, 20_000)
+    own = params["net"]["top_decoder"]
+    mean, logvar = heads(own, hidden(own["layers"]["hidden"], np.asarray(top)))
+    noise = (np.asarray(fine) - mean) * np.exp(-logvar / 2)
+    # Independent, the mean of as many products is 0 but for 1 / sqrt(20,000).
+    products = np.asarray(top).T @ noise / 20_000
+    assert abs(products).max() < 4.5 / math.sqrt(20_000)
+
+
 def test_an_image_s_draws_depend_on_its_own_key_alone(key):
     model = build(prior="vamp")
     params, keys = params_of(model), jax.random.split(key, 6)

@@ -1,6 +1,7 @@
 """Losses against values worked out by hand, scipy, and each other."""
 
 import math
+import re
 import subprocess
 import sys
 
@@ -354,6 +355,17 @@ def test_gradients_of_log_mixture_are_those_of_the_plain_form():
     expected = jax.grad(plain, every)(z, *mixed)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)  # float32
+
+
+def test_no_accelerator_may_round_the_factors_of_log_mixture():
+    def total(*of):
+        return losses.log_mixture(*of).sum()
+
+    z, mixed = mixture()
+    jaxpr = jax.make_jaxpr(jax.grad(total, (0, 1, 2, 3)))(z, *mixed)
+    products = re.findall(r"dot_general\[.*?precision=(.*?)\n", str(jaxpr), re.DOTALL)
+    # Two, and each of their two factors has a gradient.
+    assert products == ["(Precision.HIGHEST, Precision.HIGHEST)"] * 6
 
 
 def test_a_mixture_of_one_is_its_component_whichever_prior_it_is_given_as():

@@ -288,16 +288,35 @@ def test_help_and_mistakes_are_answered_without_importing_jax():
         assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_deterministic_training_sets_its_flag_before_jax_is_imported(monkeypatch):
-    from vae_jax import run as module
+def test_deterministic_training_sets_its_flag_before_jax_is_imported():
+    code = """
+import os, sys, main
 
-    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
-    monkeypatch.setattr(module, "run", lambda *_, **__: 0)
-    assert run(DIGITS, "--config.train.deterministic=True") == 0
-    assert os.environ["XLA_FLAGS"].split() == [
-        "--xla_cpu_enable_fast_math=false",
-        "--xla_gpu_deterministic_ops=true",
-    ]
+class Finder:
+    def find_spec(name, *_):
+        if name == "jax":
+            print(os.environ["XLA_FLAGS"])
+            sys.exit()
+
+sys.meta_path.insert(0, Finder)
+main.main(["main.py", *sys.argv[1:]])
+"""
+    known = "--xla_cpu_enable_fast_math=false"
+    for options, flags in (
+        ([], known),
+        (
+            ["--config.train.deterministic=True"],
+            f"{known} --xla_gpu_deterministic_ops=true",
+        ),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code, DIGITS, *options],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"XLA_FLAGS": known},
+        )
+        assert done.stdout.splitlines() == [flags]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What every model promises, for every image size."""
 
 import functools
+import math
 import re
 
 import jax
@@ -93,6 +94,18 @@ def test_every_parameter_and_every_pixel_takes_part(name, shape, key):
         assert np.asarray(to_x).all()
 
 
+def test_no_two_layers_begin_alike(name, key):
+    begun = jax.tree.leaves(build(name).init(key)["net"])
+    # Of any shape, the first weight is the first of a key's numbers, scaled by inputs.
+    inputs = [math.prod(leaf.shape[:-1]) for leaf in begun]
+    firsts = [
+        round(float(leaf.ravel()[0]) * math.sqrt(num), 5)
+        for leaf, num in zip(begun, inputs, strict=True)
+        if leaf.any()  # biases begin at 0, as do the outputs of finer stages
+    ]
+    assert len(set(firsts)) == len(firsts) > 3
+
+
 def test_decode_agrees_with_the_forward_pass(name, key):
     model = build(name)
     params = model.init(key)
@@ -140,6 +153,22 @@ def test_samples_of_the_prior_are_standard_normal(name, key):
     assert (abs(z.mean(axis=0)) < 4 / 100).all()  # four standard errors
     # Of 10,000 draws; between two latents no more than chance makes of none at all.
     np.testing.assert_allclose(jnp.cov(z.T), jnp.eye(z.shape[1]), rtol=0, atol=0.056)
+
+
+def test_with_remat_the_gradient_computes_activations_again(name, key):
+    x = jnp.zeros((2, 8, 8, 1))
+
+    def products(remat):
+        """Those of the gradient of all pixels."""
+        model = record(name, remat=remat)
+
+        def total(params):
+            return model.apply(params, x, key, 0.5).pixels.sum()
+
+        params = jax.eval_shape(model.init, key)
+        return jax.jit(jax.grad(total)).lower(params).as_text().count("dot_general")
+
+    assert products(remat=True) > products(remat=False)
 
 
 def test_many_posterior_draws_are_a_vmap_over_keys(name, key):

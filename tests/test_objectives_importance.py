@@ -9,7 +9,7 @@ import linear
 import numpy as np
 import pytest
 import small
-from by_hand import compiled, params_of
+from by_hand import compiled, images, params_of, stages
 
 from vae_jax import losses, objectives, sampling
 
@@ -90,6 +90,19 @@ def test_one_draw_makes_the_bound_the_elbo(model, name, hparams):
     assert one[1].keys() == terms.keys()
     for of in terms:
         np.testing.assert_allclose(one[1][of], terms[of], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", objectives.ESTIMATORS)
+def test_in_the_middle_of_a_fade_the_bound_is_of_its_mixture(name, key, hparams):
+    model, x = stages("provae", (4, 4, 1))[-1], images((4, 4, 1))
+    params, found = params_of(model), {}
+    for alpha in (0.3, 1.0):
+        faded = hparams._replace(alpha=jnp.float32(alpha))
+        given = (model, params, x, key, faded)
+        found[alpha] = elbo("mc", 1)(*given)[0], weighted(name, 1, "mc", 1)(*given)[0]
+        # One draw makes it the ELBO; float32, and sums in another order.
+        np.testing.assert_allclose(*found[alpha], rtol=1e-5)
+    assert (abs(found[0.3][0] - found[1.0][0]) > 0.1).all()
 
 
 @pytest.mark.parametrize("name", objectives.ESTIMATORS)

@@ -53,6 +53,32 @@ def test_pieces_shrink_when_they_take_longer(clock):
     assert pace.next_piece(0, 100) == 16
 
 
+@pytest.mark.parametrize(("seconds", "next_one"), [(0.9, 8), (1.1, 4), (9.0, 4)])
+def test_a_piece_of_more_than_a_second_is_halved_and_of_less_is_not(
+    clock, seconds, next_one
+):
+    pace = make()
+    for _ in range(3):
+        take(pace, clock, pace.next_piece(0, 100), 0.1)
+    take(pace, clock, pace.next_piece(0, 100), seconds)
+    assert pace.next_piece(0, 100) == next_one
+
+
+def test_one_step_is_the_least_however_long_it_takes(clock):
+    pace = make()
+    take(pace, clock, 1, 5.0)
+    assert pace.next_piece(0, 100) == 1
+
+
+def test_a_piece_that_something_cut_short_does_not_make_the_next_one_longer(clock):
+    pace = make()
+    for _ in range(3):
+        take(pace, clock, pace.next_piece(0, 100), 0.1)
+    for _ in range(5):
+        take(pace, clock, pace.next_piece(0, left=3), 0.1)
+    assert pace.next_piece(0, 100) == 8
+
+
 def test_a_piece_ends_at_the_end_of_the_epoch_and_where_a_checkpoint_is_due(clock):
     pace = make(every_steps=10)
     for _ in range(6):

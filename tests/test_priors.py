@@ -111,6 +111,18 @@ def test_samples_are_distributed_as_the_density_says(prior, key):
     assert abs(products.mean() - between[0, 1]) < 4.5 * error
 
 
+def test_the_noise_of_a_sample_does_not_know_its_component(key):
+    model = build("mixture", prior_components=2)
+    mean = jnp.float32([[-100, -100], [100, 100]])  # so each sample tells its own
+    params = {"net": {"prior": {"mean": mean, "logvar": jnp.zeros((2, 2))}}}
+    (z,) = model.sample_prior(params, key, 10_000)
+    noise = z - 100 * jnp.sign(z)
+    for side in (z[:, 0] < 0, z[:, 0] > 0):
+        num = side.sum()
+        assert abs(num - 5000) < 4 * math.sqrt(10_000) / 2
+        assert (abs(noise[side].mean(axis=0)) < 4 / math.sqrt(num)).all()
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("prior", LEARNED)
 def test_the_loss_moves_every_parameter_of_the_prior(prior, name, key, hparams):

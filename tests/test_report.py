@@ -1,5 +1,7 @@
 """The final evaluation."""
 
+import math
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -74,6 +76,58 @@ def test_averages_have_no_likelihood(recon, kind):
     assert last == (kind, 64, "unit")
 
 
+def test_a_stage_between_the_first_and_the_last_sees_averages():
+    stages = [small.model("provae", (8, 8, 1), stage=s, start_res=2) for s in range(3)]
+    assert [report.sees_whole_images(m) for m in stages] == [False, False, True]
+
+
+def test_floats_of_0_and_1_are_black_and_white():
+    floats = (BINARY / 255).astype(np.float32)
+    assert report.is_binary(floats)
+    floats[1, 2, 3] = 0.5
+    assert not report.is_binary(floats)
+
+
+def test_bits_of_a_density_count_the_levels_of_their_own_scale():
+    nats = evaluate.Estimate(-8 * math.log(2), 0.0, 2)
+    found = [report.Bound("density", 8, of).in_bits(nats) for of in ("unit", "centred")]
+    # One bit for each of 8 values, and what a level's width of 1/255 or 1/256 adds.
+    expected = pytest.approx([1 + math.log2(255), 1 + math.log2(256)])
+    assert [bits["value"] for bits in found] == expected
+
+
+def test_the_weighted_bound_is_reported_with_the_weights_it_rests_on():
+    found = evaluate.Importance(np.float32([-5.0, -3.0]), np.float32([1.5, 4.5]))
+    numbers = report.importance(found, report.Bound("density", 8, "unit"), 50)
+    assert set(numbers) == {"iw_bound", "iw_bits_per_dim", "iw_ess"}
+    assert (numbers["iw_bound"]["value"], numbers["iw_bound"]["samples"]) == (-4.0, 50)
+    ess = numbers["iw_ess"]
+    assert (ess["value"], ess["smallest"], ess["unit"]) == (3.0, 1.5, "of 50 samples")
+
+
+@pytest.mark.parametrize("first_of_many", [False, True])
+def test_the_parts_of_the_kl_are_reported_under_their_names(first_of_many):
+    found = evaluate.Decomposition(*np.float32([[1, 1], [2, 2], [3, 3]]))
+    numbers = report.parts_of_kl(found, first_of_many)
+    assert {name: of["value"] for name, of in numbers.items()} == {
+        "mutual_information": 1.0,
+        "total_correlation": 2.0,
+        "dimension_wise_kl": 3.0,
+    }
+    assert "at most log n, 0.69" in numbers["mutual_information"]["how"]
+    for of in numbers.values():
+        assert of["how"].endswith(", coarsest group") == first_of_many
+
+
+def test_the_kl_of_a_group_is_reported_where_there_are_several():
+    on = report.Bound("density", None, "unit")
+    one = TERMS | {"kl_group_0": TERMS["kl"]}
+    assert set(report.evaluation(one, on, "x")) == {"elbo", "recon", "kl"}
+    two = one | {"kl_group_1": 3 * TERMS["kl"]}
+    numbers = report.evaluation(two, on, "x")
+    assert [numbers[f"kl_group_{i}"]["value"] for i in (0, 1)] == [0.75, 2.25]
+
+
 def test_sigma_is_reported_as_fixed_or_learned(hparams):
     learned = {"likelihood": {"log_sigma": jnp.log(0.25)}}
     found = report.sigma(model("gaussian"), learned, hparams)["sigma"]
@@ -133,3 +187,21 @@ def test_the_table_shows_every_number_and_the_kind_of_bound(hparams):
     for part in ("+- 1.000", "nats per image, n = 2", "bits_per_dim", "sigma"):
         assert part in table
     assert "density" in table
+
+
+def test_the_table_says_what_is_not_finite_and_leaves_out_errors_that_are_none():
+    found = {
+        "split": "test",
+        "checkpoint": "best",
+        "step": 10,
+        "epoch": 2,
+        "data": {"name": "digits"},
+        "bound_kind": "density",
+        "numbers": {
+            "elbo": {"value": None, "standard_error": None, "unit": "nats"},
+            "kl": {"value": 2.0, "standard_error": math.nan, "unit": "nats"},
+        },
+    }
+    _, elbo, kl, _ = report.table(found).splitlines()
+    assert elbo.split() == ["elbo", "not", "finite", "nats"]
+    assert kl.split() == ["kl", "2.000", "nats"]

@@ -30,6 +30,12 @@ def test_the_cosine_schedule_ends_at_zero_after_its_warmup(hparams):
     np.testing.assert_allclose(values, [1e-3, 1e-3, 5e-4, 0.0], atol=1e-9)
 
 
+def test_a_warmup_may_take_the_whole_run(hparams):
+    schedule = schedules.make_schedule("cosine", 4, 4)
+    values = [float(schedule(hparams, jnp.int32(step)).lr) for step in range(4)]
+    np.testing.assert_allclose(values, np.float32([0.25, 0.5, 0.75, 1]) * 1e-3)
+
+
 def test_a_rate_in_steps_falls_by_one_factor_after_each_of_some_steps(hparams):
     schedule = schedules.make_schedule(
         "steps", 2, 100, decay_steps=(3, 5, 9), decay=0.5

@@ -13,7 +13,7 @@ import pytest
 import small
 from by_hand import compiled
 
-from vae_jax import adam, models, objectives, schedules, train
+from vae_jax import adam, models, objectives, pixels, schedules, train
 
 pytestmark = pytest.mark.usefixtures("unoptimised")
 SHAPE = (8, 8, 1)
@@ -253,6 +253,22 @@ def test_an_optimiser_that_cannot_leave_a_step_out_is_refused():
         TypeError, match=r"^tx: must take ok, as vae_jax.adam does, got"
     ):
         train.make_step(Setup().attempt, optax.scale_by_adam(), first_step=0)
+
+
+def test_binarisation_and_noise_of_a_step_have_keys_of_their_own(hparams):
+    # Those of the run's key, the step and the image, by which a run can be repeated.
+    setup = Setup(dynamic_binarize=True)
+    state = setup.begin()._replace(step=jnp.int32(3))
+    of_pixels, of_noise = (
+        jax.random.split(key, BATCH)
+        for key in jax.random.split(jax.random.fold_in(state.key, 3))
+    )
+    found = setup.tried(state, IMAGES[:BATCH], hparams)
+    grey = IMAGES[:BATCH] / np.float32(255)
+    x = jnp.stack(list(map(pixels.binarize, of_pixels, grey)))
+    np.testing.assert_array_equal(found.x, x)
+    terms = setup.objective(setup.model, state.params, x, of_noise, hparams)[1]
+    np.testing.assert_allclose(found.terms["recon"], terms["recon"], rtol=1e-5)
 
 
 def test_mean_reduction_divides_the_loss_by_the_number_of_values(hparams):
