@@ -16,7 +16,7 @@ from test_end_to_end import (
 )
 
 import main
-from vae_jax import assembly, checkpoint
+from vae_jax import assembly, checkpoint, pacing
 
 # As users compile them, runs are resumed in test_end_to_end.py.
 pytestmark = pytest.mark.usefixtures("unoptimised")
@@ -67,6 +67,21 @@ def whole(tmp_path_factory):
         return found[name]
 
     return get
+
+
+def test_every_stage_and_epoch_starts_its_clock(tmp_path, monkeypatch):
+    started = []
+    for name in ("start_stage", "start_epoch"):
+        start = getattr(pacing.Pace, name)
+
+        def remember(pace, name=name, start=start):
+            started.append(name)
+            start(pace)
+
+        monkeypatch.setattr(pacing.Pace, name, remember)
+    epochs = "--config.train.epochs_per_stage=1,2"
+    assert run("provae", tmp_path / "run", epochs) == 0
+    assert started == [*["start_stage", "start_epoch"] * 2, "start_epoch"]
 
 
 @pytest.mark.parametrize("name", MODELS)
