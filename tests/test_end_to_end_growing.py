@@ -81,7 +81,8 @@ def test_every_stage_and_epoch_starts_its_clock(tmp_path, monkeypatch):
         monkeypatch.setattr(pacing.Pace, name, remember)
     epochs = "--config.train.epochs_per_stage=1,2"
     assert run("provae", tmp_path / "run", epochs) == 0
-    assert started == [*["start_stage", "start_epoch"] * 2, "start_epoch"]
+    # At the beginning, for each of two stages, and for the second epoch of the last.
+    assert started == [*["start_stage", "start_epoch"] * 3, "start_epoch"]
 
 
 @pytest.mark.parametrize("name", MODELS)
