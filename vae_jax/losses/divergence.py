@@ -75,6 +75,11 @@ def kl_mc(
     Raises:
         ValueError: if the parameters and one draw differ in shape.
     """
+    if not z.shape[1:] == mean.shape == logvar.shape:
+        raise ValueError(
+            "kl_mc: mean and logvar must have the shape of one of the draws in z, "
+            f"[S, B, ...], got z {z.shape}, mean {mean.shape}, logvar {logvar.shape}"
+        )
     prior = prior or _standard(mean)
     per_draw = jax.vmap(
         lambda one: log_normal(one, mean, logvar) - log_prior(one, *prior)
