@@ -470,8 +470,8 @@ def test_bits_per_dim_of_a_density_count_the_width_of_a_grey_level():
             r"kl_analytic: .* mean \(2, 3\), logvar \(2, 1\)",
         ),
         (
-            lambda a, b: losses.kl_mc(a, a, a),  # draws without an axis of their own
-            r"kl_mc: mean and logvar must .* in z, \[S, B, ...\], got z \(2, 3\), mean",
+            lambda a, b: losses.kl_mc(a.T, a, a),
+            r"kl_mc: mean and logvar must .* in z, \[S, B, ...\], got z \(3, 2\), mean",
         ),
         (
             lambda a, b: losses.kl_mc(a[None], a, b),
