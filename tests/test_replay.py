@@ -84,6 +84,21 @@ def test_a_step_is_replayed_from_the_seed_where_no_checkpoint_is_early_enough(
     assert "--step: must be from 1 to 15, got 16" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("recon", "scale", "shown"),
+    [("laplace", {"scale": 0.5}, "beta 1, scale 0.5):"), ("bce", {}, "beta 1):")],
+)
+def test_the_one_scale_of_all_pixels_is_replayed_if_there_is_one(
+    recon, scale, shown, tmp_path, capfd
+):
+    folder = tmp_path / "run"
+    options = [f"--config.loss.recon={recon}", "--config.loss.sigma=0.5"]
+    assert run("digits_mlp", f"--workdir={folder}", *options) == 0
+    found = replay(folder, 1)
+    assert {of: found[of] for of in ("sigma", "scale") if of in found} == scale
+    assert shown in capfd.readouterr().out
+
+
 def test_a_damaged_checkpoint_is_passed_over_by_a_replay(tmp_path, capfd):
     folder = tmp_path / "run"
     assert run("digits_mlp", f"--workdir={folder}") == 0

@@ -13,6 +13,7 @@ from vae_jax.run.stepping import Feed, endless, feed_of
 from vae_jax.train import TrainState
 
 LOGGER = experiment.LOGGER
+SCALES = ("sigma", "scale")  # of a likelihood that has one for all pixels
 NAMED = 8  # images in a message; all are in the file
 
 
@@ -55,7 +56,7 @@ def look_into(session: Session, feed: Feed, state: TrainState) -> dict[str, Any]
     tried = phase.attempt(state, images, phase.hparams)
     posterior = inspection.posterior(phase.model, state.params, tried)
     first = inspection.first_not_finite(state.params, posterior, tried)
-    sigma = report.sigma(phase.model, state.params, tried.hparams)
+    scale = report.sigma(phase.model, state.params, tried.hparams)
     # The very numbers of training, if they counted: of its own compiled loop.
     after = feed.take(endless(phase), train.start_epoch(state), 1)
     means = train.epoch_means(after) if int(after.good_steps) else {}
@@ -65,7 +66,7 @@ def look_into(session: Session, feed: Feed, state: TrainState) -> dict[str, Any]
     return {
         "step": done + 1,
         **place(phase, tried, done),
-        "sigma": sigma["sigma"]["value"] if sigma else None,
+        **{name: number["value"] for name, number in scale.items()},
         "skipped": not int(after.good_steps),
         "first_not_finite": first and first.name,
         "images_not_finite": rows[first.images].tolist() if first else [],
@@ -114,14 +115,14 @@ def write(folder: pathlib.Path, found: dict[str, Any]) -> str:
 
 def headline(found: dict[str, Any]) -> str:
     """Where a step was, at which numbers, and what of it was not finite."""
-    sigma = "" if found["sigma"] is None else f", sigma {found['sigma']:g}"
+    scale = "".join(f", {of} {found[of]:g}" for of in SCALES if of in found)
     stage = ""
     if found["num_stages"] > 1:
         stage = f", stage {found['stage']}/{found['num_stages'] - 1}"
         stage += f", alpha {found['alpha']:.2f}"
     where = (
         f"Step {found['step']} (epoch {found['epoch']}, batch {found['batch']}{stage}, "
-        f"learning rate {found['lr']:g}, beta {found['beta']:g}{sigma})"
+        f"learning rate {found['lr']:g}, beta {found['beta']:g}{scale})"
     )
     if not found["first_not_finite"]:
         # Compiled apart from training, a step may differ from it in its last bits.
