@@ -489,6 +489,17 @@ def test_a_run_ends_when_its_patience_does_and_not_while_the_kl_warms_up(
     assert result(tmp_path / "run")["trained_epochs"] == 9
 
 
+def test_without_validation_images_the_latest_is_evaluated(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    stop_after(7, monkeypatch)  # in the second epoch of five steps
+    assert run("digits_mlp", f"--workdir={folder}", "--config.data.valid_size=0") == 0
+    monkeypatch.undo()
+    monkeypatch.chdir(main.ROOT)
+    assert main.main(["main.py", "--mode=eval", f"--workdir={folder}"]) == 0
+    found = result(folder)
+    assert (found["checkpoint"], found["step"]) == ("latest", 7)
+
+
 def test_numbers_that_blow_up_end_the_run_with_what_happened(tmp_path, capfd):
     folder = tmp_path / "run"
     args = [f"--workdir={folder}", "--config.train.max_bad_steps=3"]

@@ -124,7 +124,8 @@ def chosen(
         with foreseen():
             return saved.restore(ends[stage], state), f"stage {stage}"
     best, wanted = int(state.best_step), session.config.eval.checkpoint
-    if wanted == "latest" or not best:
+    compared = len(session.job.dataset.valid.images)
+    if wanted == "latest" or not best or not compared:
         return state, "latest"
     if best == int(state.step):
         return state, "best"
