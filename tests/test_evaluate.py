@@ -240,6 +240,27 @@ def test_images_and_latents_in_the_middle_of_a_fade_are_of_its_mixture(key, hpar
         assert abs(a - other).max() > 1e-2
 
 
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_a_mean_that_is_not_finite_has_no_error_and_no_warning(value):
+    mean, error, n = evaluate.estimate(np.float32([1.0, value]))
+    np.testing.assert_equal((mean, error, n), (value, math.nan, 2))
+
+
+def test_latents_of_samples_are_of_float32_s_products(key):
+    model = small.model("hvae", (4, 4, 1))
+    params, asked = model.init(key), []
+
+    def remember(*_):
+        asked.append(jax.config.jax_default_matmul_precision)
+        return jnp.zeros((2, 2)), jnp.zeros((2, 2))
+
+    model = model._replace(sample_prior=remember, complete=remember)
+    of = Trained(model, params, None)
+    assert len(evaluate.from_prior(of, key, 2)) == 2
+    assert len(evaluate.completed(of, key, np.zeros((2, 2), np.float32))) == 2
+    assert asked == ["float32"] * 2
+
+
 def test_active_units_are_those_whose_mean_varies_enough():
     signs = np.array([-1.0, 1.0] * 50)
     # Variances 0, 0.0081, 0.0121 and 1, about means that do not matter.

@@ -164,6 +164,27 @@ def test_fewer_samples_are_decoded_at_once_of_a_model_that_takes_more_memory(
     assert seen == [at_once]
 
 
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ([0, 0, 0, 0, 1, 1, 1, 1], math.log(0.5)),
+        ([1, 1, 1, 1, 0, 0, 0, 0], math.log(0.5)),
+        ([0] * 8, -math.inf),
+    ],
+)
+@pytest.mark.parametrize("at_once", [1, 4, 8])
+def test_draws_of_no_weight_leave_the_others_theirs(weights, expected, at_once):
+    given = iter(np.split(np.float32(weights), 8 // at_once))
+
+    def log_weights(keys):
+        assert len(keys) == at_once
+        return jnp.log(jnp.asarray(next(given)))
+
+    with jax.disable_jit():
+        found = importance._bound(log_weights, jax.random.key(0), 8, at_once)
+    assert float(found.bound) == pytest.approx(expected)
+
+
 def test_an_image_has_the_same_draws_in_any_batch(hparams):
     model = linear_gaussian(shift=0.2)
     jax.tree.map(

@@ -148,6 +148,11 @@ def test_active_units_are_counted_over_all_groups():
     assert "groups" not in report.latents((used,))["active_units"]
 
 
+def test_latents_that_are_not_finite_are_not_counted_as_unused():
+    lost = evaluate.Posteriors(*np.full((3, 2, 4), np.nan, np.float32))
+    assert report.latents((lost,))["active_units"]["value"] is None
+
+
 def test_the_kl_of_every_latent_is_a_mean_over_images():
     kl = np.array([[1.0, 0.0], [3.0, 0.5]], np.float32)
     of = evaluate.Posteriors(np.zeros((2, 2)), kl, np.zeros((2, 2)))

@@ -96,8 +96,9 @@ def latents(groups: tuple[evaluate.Posteriors, ...]) -> dict[str, Any]:
     """The number of latents in use, as a number of the table, group by group."""
     counts = [evaluate.active_units(of.mean, of.noise) for of in groups]
     total = sum(of.mean.shape[1] for of in groups)
+    finite = all(np.isfinite(of.mean).all() for of in groups)
     found = {
-        "value": sum(counts),
+        "value": sum(counts) if finite else None,
         "unit": f"of {total} latents",
         "n": len(groups[0].mean),
         "how": f"variance of the posterior mean over images above {evaluate.ACTIVE}",

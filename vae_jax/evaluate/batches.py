@@ -1,5 +1,6 @@
 """Values of every image of a set, found batch by batch, and their means."""
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -14,6 +15,10 @@ from vae_jax.data import Images
 
 # Evaluation draws its own latents, the same for every epoch, run and seed.
 KEY = 2_860_486_313  # not a seed that a user is likely to choose
+
+
+# Accelerators would otherwise round the factors of products to 10 or 8 bits.
+float32_products = functools.partial(jax.default_matmul_precision, "float32")
 
 
 class Estimate(NamedTuple):
@@ -41,8 +46,7 @@ def each_batch(
         batch = images[np.minimum(rows, len(images) - 1)]
         if over:
             batch, rows = mesh.shared((batch, rows), over, axis=0)
-        # Accelerators would otherwise round the factors of products to 10 or 8 bits.
-        with jax.default_matmul_precision("float32"):
+        with float32_products():
             found = jax.device_get(function(batch, rows))
         left = len(images) - start
         yield jax.tree.map(lambda values, left=left: values[:left], found)
@@ -87,7 +91,7 @@ def of_each(
 def estimate(values: Float[np.ndarray, " N"]) -> Estimate:
     """The mean of per-image values with its standard error, summed in float64."""
     values = np.asarray(values, np.float64)
-    spread = values.std(ddof=1) if len(values) > 1 else math.nan
-    return Estimate(
-        float(values.mean()), float(spread / len(values) ** 0.5), len(values)
-    )
+    with np.errstate(invalid="ignore"):  # of inf, a deviation is NaN
+        spread = values.std(ddof=1) if len(values) > 1 else math.nan
+        mean = values.mean()
+    return Estimate(float(mean), float(spread / len(values) ** 0.5), len(values))

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from vae_jax import losses, mesh
+from vae_jax import mesh, objectives
 from vae_jax.contracts import Hparams, Model, Params
 from vae_jax.data import Images
 from vae_jax.evaluate.batches import in_batches, of_each
@@ -91,13 +91,8 @@ def log_weight(
 ) -> Float[Array, ""]:
     """Log p(x, z) - log q(z|x) of one draw of all groups of latents."""
     out = model.apply(params, x, key, hparams.alpha)
-    log_ratio = sum(
-        losses.log_prior(of.z, *of.prior) - losses.log_normal(of.z, *of.posterior)
-        for of in out.latents
-    )
-    own = model.likelihood_params(params)
-    nll = model.likelihood.nll(own, hparams, out.pixels, *model.observe(x))
-    return (log_ratio - nll)[0]
+    nll, _ = objectives.reconstruction(model, params, x, out.pixels, hparams)
+    return -(nll + sum(map(objectives.log_ratio, out.latents)))[0]
 
 
 def _bound(log_weights, key, samples, at_once) -> Importance:
@@ -108,7 +103,9 @@ def _bound(log_weights, key, samples, at_once) -> Importance:
         keys = jax.vmap(functools.partial(jax.random.fold_in, key))(which)
         found = jnp.where(which < samples, log_weights(keys), -jnp.inf)
         peak = jnp.maximum(sums.peak, found.max())
-        rescale, shares = jnp.exp(sums.peak - peak), jnp.exp(found - peak)
+        # As long as all weights are 0, they have no largest to be shares of.
+        largest = jnp.where(jnp.isneginf(peak), 0.0, peak)
+        rescale, shares = jnp.exp(sums.peak - largest), jnp.exp(found - largest)
         return Sums(
             peak,
             sums.first * rescale + shares.sum(),

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from vae_jax import losses, mesh, pixels
 from vae_jax.contracts import Latent, Mixture, Normal, Trained
 from vae_jax.data import Images
-from vae_jax.evaluate.batches import in_batches, of_each
+from vae_jax.evaluate.batches import float32_products, in_batches, of_each
 
 ACTIVE = 0.01  # variance of the posterior mean over images, above which a unit counts
 ANCESTORS = 16  # draws of the coarser groups, on which the posterior of a finer depends
@@ -73,6 +73,23 @@ def posteriors(
     mixture knows of how they go together. So its sum is not that of the group.
     """
     return _of_all(_posteriors, of, images, scale, batch_size)
+
+
+def from_prior(
+    of: Trained, key: PRNGKeyArray, num: int
+) -> tuple[Float[np.ndarray, "N _"], ...]:
+    """``num`` latents of every group from the prior, on the host."""
+    with float32_products():
+        return jax.device_get(of.model.sample_prior(of.params, key, num))
+
+
+def completed(
+    of: Trained, key: PRNGKeyArray, coarsest: Float[np.ndarray, "N _"]
+) -> tuple[Float[np.ndarray, "N _"], ...]:
+    """Latents of every group, those after the coarsest from their priors given it."""
+    with float32_products():
+        found = of.model.complete(of.params, key, jax.device_put(coarsest))
+        return jax.device_get(found)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

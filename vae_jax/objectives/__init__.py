@@ -7,9 +7,18 @@ batch. Given one key, all report the same ``recon``, ``kl`` and ``elbo``.
 from vae_jax.contracts import Objective
 from vae_jax.objectives.evidence import elbo
 from vae_jax.objectives.importance import ESTIMATORS, weighted
-from vae_jax.objectives.terms import KLS
+from vae_jax.objectives.terms import KLS, log_ratio, reconstruction
 
-__all__ = ["ESTIMATORS", "KLS", "NAMES", "build", "elbo", "weighted"]
+__all__ = [
+    "ESTIMATORS",
+    "KLS",
+    "NAMES",
+    "build",
+    "elbo",
+    "log_ratio",
+    "reconstruction",
+    "weighted",
+]
 
 NAMES = ("elbo", *ESTIMATORS)
 

@@ -188,7 +188,7 @@ def run_sampling(config, workdir, log, num, sample_seed, stage, **_) -> None:
         params, key = train.shown_params(state), jax.random.key(sample_seed)
         phase, step = session.job.phase_of(int(state.step)), int(state.step)
         of = Trained(phase.model, params, phase.hparams_at(step))
-        zs = jax.device_get(of.model.sample_prior(params, key, num))
+        zs = evaluate.from_prior(of, key, num)
         size = min(num, session.config.eval.batch_size)
         images = evaluate.images_of(of, zs, batch_size=size, draw=False)
         name = f"samples_{num}_seed{sample_seed}"

@@ -166,10 +166,9 @@ def latents(session: Session, of: Trained, sampler: str):
         ModuleNotFoundError: if a mixture is wanted and cannot be fitted.
         ValueError: if latents are not finite.
     """
-    num = session.config.eval.num_samples
+    num, key = session.config.eval.num_samples, jax.random.key(SEED)
     if sampler == "prior":
-        key = jax.random.key(SEED)
-        return jax.device_get(of.model.sample_prior(of.params, key, num))
+        return evaluate.from_prior(of, key, num)
     images = some_of(training_images(session), session.config.eval.mixture_images)
     drawn = evaluate.draw_latents(of, images, **over_images(session))
     if of.model.complete:
@@ -180,8 +179,7 @@ def latents(session: Session, of: Trained, sampler: str):
         LOGGER.warning("the mixture fitted to the latents had not converged")
     z = mixture.sample(fitted, num, SEED)
     if of.model.complete:
-        key = jax.random.key(SEED)
-        return jax.device_get(of.model.complete(of.params, key, jax.device_put(z)))
+        return evaluate.completed(of, key, z)
     ends = np.cumsum([latent.z.shape[1] for latent in drawn])[:-1]
     return tuple(np.split(z, ends, axis=1))
 
