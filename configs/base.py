@@ -56,7 +56,7 @@ def get_config() -> ConfigDict:
             # conv_hvae
             activation="relu",
             # lecun | he, both normal | glorot, uniform; of all layers of mlp, hvae and
-            # conv_hvae, of the dense ones of cnn
+            # conv_hvae (whose gates count as outputs), of the dense ones of cnn
             init="lecun",
             # zero | mean: the decoder begins with the mean training image; mlp and hvae
             # with loss.recon=bce only

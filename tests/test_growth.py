@@ -73,6 +73,15 @@ def test_epochs_done_count_over_the_run():
     assert [stages[1].epochs_done(step) for step in (20, 29, 30, 40)] == [2, 2, 3, 4]
 
 
+def test_more_steps_than_a_state_can_count_are_refused():
+    most = {"batch_sizes": (1,), "fadein_ratio": 0.0}
+    plan = growth.plan(1, 1, epochs=(2**31 - 1,), **most)
+    assert plan[-1].end_step == 2**31 - 1
+    message = "must make fewer than 2,147,483,648 steps .* run, got 2,147,483,648$"
+    with pytest.raises(ValueError, match=message):
+        growth.plan(1, 2, epochs=(2**30,), **most)
+
+
 def test_alpha_rises_linearly_over_its_part_of_the_stage_and_stays_at_one():
     stage = plan()[2]
     expected = np.minimum(1.0, np.arange(21) / 10)

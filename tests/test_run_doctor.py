@@ -5,6 +5,7 @@ from known_images import CONFIGS
 
 import main
 from configs import digits_mlp
+from vae_jax import likelihoods
 from vae_jax.run import costs, doctor, forecast
 
 
@@ -15,6 +16,10 @@ def doctor_says(capfd, tmp_path, monkeypatch, name, *fields):
     code = main.main(command)
     assert not list(tmp_path.iterdir())  # nothing is written
     return code, capfd.readouterr()
+
+
+def test_it_knows_what_every_likelihood_is_of():
+    assert {"bce", *doctor.DOMAINS} == {*likelihoods.NAMES}
 
 
 def test_the_doctor_says_what_it_finds_and_writes_nothing(capfd, tmp_path, monkeypatch):

@@ -1,8 +1,8 @@
 """The records that layers hand to each other: data and pure functions, no behaviour.
 
-Everything here passes through ``jax.jit`` either as data (``Normal``, ``Mixture``,
-``Latent``, ``Output``, ``Hparams``) or as something to close over (``Likelihood``,
-``Model``).
+``Normal``, ``Mixture``, ``Latent``, ``Output`` and ``Hparams`` are data, which pass
+through ``jax.jit``. ``Likelihood`` and ``Model`` are functions, which are closed over
+or static arguments: whatever else they hold must have a hash.
 """
 
 import operator

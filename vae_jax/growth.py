@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 FADES = ("linear", "cosine")
+MOST_STEPS = 2**31  # which a state counts in 32 bits
 
 
 class Stage(NamedTuple):
@@ -66,7 +67,8 @@ def plan(
 
     Raises:
         ValueError: if a list has another length, a batch more than all images, or the
-            last stage no epoch. Others may have none: they are left out.
+            last stage no epoch (others may have none: they are left out), or if there
+            are more steps than can be counted.
     """
     epochs = per_stage("train.epochs_per_stage", epochs, num_stages)
     if not epochs[-1]:
@@ -82,6 +84,11 @@ def plan(
         made = Stage(index, step, epoch, epochs[index], steps, batch_sizes[index], fade)
         stages.append(made)
         step, epoch = step + total, epoch + epochs[index]
+    if step >= MOST_STEPS:
+        raise ValueError(
+            "train.epochs, train.epochs_per_stage: must make fewer than "
+            f"{MOST_STEPS:,} steps in the whole run, got {step:,}"
+        )
     return tuple(stages)
 
 

@@ -178,8 +178,8 @@ def log_mixture(
     best = each.argmax(axis=1)
     distance = (jnp.square(z - mean[best]) * precision[best]).sum(axis=1)
     lost = log_scale[best] - 0.5 * distance - each.max(axis=1)
-    constant = 0.5 * z.shape[1] * math.log(2 * math.pi)
-    return jax.nn.logsumexp(each, axis=1) + lax.stop_gradient(lost) - constant
+    constant = 0.5 * z.shape[1] * LOG_2PI
+    return logsumexp(each, axis=1) + lax.stop_gradient(lost) - constant
 
 
 def _product(a: Float[Array, "B Z"], b: Float[Array, "K Z"]) -> Float[Array, "B K"]:

@@ -37,10 +37,10 @@ def build(
     z_dim: int,
     encode: Callable[[Params, Float[Array, "K H W C"]], Normal],
     *,
-    prior: str = "standard",
-    prior_components: int = 0,
-    pseudo_mean: float = 0.0,
-    pseudo_std: float = 0.0,
+    prior: str,
+    prior_components: int,
+    pseudo_mean: float,
+    pseudo_std: float,
     **_: object,
 ) -> Prior:
     """The prior of the given name.

@@ -103,6 +103,6 @@ def differences(
         allowed.remove("train.epochs")  # the schedule's past would change with its end
     return [
         (field, old[field], new[field])
-        for field in new.keys() & old.keys() - allowed
+        for field in sorted(new.keys() & old.keys() - allowed)
         if old[field] != new[field]
     ]
