@@ -463,6 +463,12 @@ def test_the_best_is_by_the_bound_that_is_trained_for(tmp_path, monkeypatch):
     valid = [row for row in rows(tmp_path / "run") if row["split"] == "valid"]
     assert bounds == [row["iw_bound"] for row in valid]
     assert all(row["iw_bound"] > row["elbo"] for row in valid)
+    # On the test images by a name of its own, as --mode=eval has one of more samples.
+    found = result(tmp_path / "run")["numbers"]
+    assert "iw_bound" not in found
+    assert found["objective_bound"]["value"] > found["elbo"]["value"]
+    head = (tmp_path / "run" / "eval_images.csv").read_text().splitlines()[0]
+    assert "objective_bound" in head.split(",")
 
 
 def test_a_run_ends_when_its_patience_does_and_not_while_the_kl_warms_up(

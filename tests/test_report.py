@@ -26,7 +26,7 @@ def evaluation(model, images):
     on = report.bound_on(images, model, "unit")
     return {
         "bound_kind": on.kind,
-        "numbers": report.evaluation(TERMS, on, "analytic"),
+        "numbers": report.evaluation(TERMS, on, "analytic", 1),
     }
 
 
@@ -122,10 +122,20 @@ def test_the_parts_of_the_kl_are_reported_under_their_names(first_of_many):
 def test_the_kl_of_a_group_is_reported_where_there_are_several():
     on = report.Bound("density", None, "unit")
     one = TERMS | {"kl_group_0": TERMS["kl"]}
-    assert set(report.evaluation(one, on, "x")) == {"elbo", "recon", "kl"}
+    assert set(report.evaluation(one, on, "x", 1)) == {"elbo", "recon", "kl"}
     two = one | {"kl_group_1": 3 * TERMS["kl"]}
-    numbers = report.evaluation(two, on, "x")
+    numbers = report.evaluation(two, on, "x", 1)
     assert [numbers[f"kl_group_{i}"]["value"] for i in (0, 1)] == [0.75, 2.25]
+
+
+def test_the_bound_that_was_trained_for_is_reported_with_its_samples():
+    on = report.Bound("density", None, "unit")
+    found = report.evaluation(
+        TERMS | {"objective_bound": TERMS["elbo"] + 1}, on, "x", 7
+    )
+    of_objective = found["objective_bound"]
+    assert of_objective["value"] == found["elbo"]["value"] + 1
+    assert "of 7 samples" in of_objective["how"]
 
 
 def test_sigma_is_reported_as_fixed_or_learned(hparams):

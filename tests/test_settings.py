@@ -40,6 +40,16 @@ WRONG = {
 }
 
 
+def test_fields_that_differ_are_listed_in_order():
+    new = base.get_config().to_dict()
+    old = base.get_config().to_dict()
+    for section in ("optim", "model", "data", "loss", "train"):
+        old[section] = dict.fromkeys(old[section])
+    found = [field for field, _, _ in settings.differences(old, new)]
+    assert found == sorted(found)
+    assert len(found) > 40
+
+
 def refused_values(field):
     rule = settings.RULES[field]
     if rule in WRONG:

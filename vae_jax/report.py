@@ -53,8 +53,17 @@ def sees_whole_images(model: Model) -> bool:
     return model.stage == model.num_stages - 1
 
 
-def evaluation(terms: dict[str, np.ndarray], on: Bound, kl: str) -> dict[str, Any]:
+def evaluation(
+    terms: dict[str, np.ndarray], on: Bound, kl: str, iw_samples: int
+) -> dict[str, Any]:
     """The numbers of one split from the terms of its images.
+
+    Args:
+        terms: of an objective, whose own bound, if it has one, is here called
+            ``objective_bound``: ``iw_bound`` is that of ``importance``.
+        on: what the bound is on.
+        kl: how the KL was got.
+        iw_samples: of the bound that was trained for, if it was.
 
     Returns:
         Name to value, standard error, n, unit and how. Bits/dim only where the bound is
@@ -70,6 +79,10 @@ def evaluation(terms: dict[str, np.ndarray], on: Bound, kl: str) -> dict[str, An
         how |= {
             name: f"the part of the KL of one group of latents, {kl}" for name in groups
         }
+    if "objective_bound" in terms:
+        how["objective_bound"] = (
+            f"importance-weighted bound of {iw_samples} samples, as trained for"
+        )
     found = {name: evaluate.estimate(terms[name]) for name in how}
     numbers = {
         name: {**found[name]._asdict(), "unit": "nats per image", "how": how[name]}

@@ -22,7 +22,10 @@ def of_the_bound(
     seen = images if evaluate.num_groups(of) == 1 else some_of(images, DRAWN)
     groups = evaluate.posteriors(of, seen, **over_images(session))
     terms = phase.terms(of.params, images, of.hparams)
-    numbers = report.evaluation(terms, on, session.config.loss.kl)
+    if "iw_bound" in terms:  # of the objective
+        terms["objective_bound"] = terms.pop("iw_bound")
+    loss = session.config.loss
+    numbers = report.evaluation(terms, on, loss.kl, loss.iw_samples)
     return {
         "bound_kind": on.kind,
         "per_image": {name: terms[name] for name in numbers if name in terms},
