@@ -41,10 +41,10 @@ def build(
     stages = num_stages(name, image_shape, **sizes)
     if stage not in range(stages):
         raise ValueError(f"stage: must be from 0 to {stages - 1}, got {stage}")
-    prior = sizes.get("prior", "standard")
-    if name in GROWING and prior != "standard":
+    if name in GROWING and sizes["prior"] != "standard":
         raise ValueError(
-            f"model.prior: must be standard with model.name={name}, got {prior!r}"
+            f"model.prior: must be standard with model.name={name}, got "
+            f"{sizes['prior']!r}"
         )
     return BUILDERS[name](image_shape, likelihood, stage=stage, **sizes)
 
