@@ -14,6 +14,13 @@ TERMS = {
     "recon": np.array([3.0, 1.5]),
     "kl": np.array([1.0, 0.5]),
 }
+PLACE = {
+    "split": "test",
+    "checkpoint": "best",
+    "step": 10,
+    "epoch": 2,
+    "data": {"name": "digits"},
+}
 GREY = np.full((2, 4, 4, 1), 100, np.uint8)
 BINARY = np.tile(np.uint8([0, 255]), 16).reshape(2, 4, 4, 1)
 
@@ -185,11 +192,7 @@ def test_the_kl_of_a_latent_says_how_it_was_got():
 
 def test_the_table_shows_every_number_and_the_kind_of_bound(hparams):
     found = {
-        "split": "test",
-        "checkpoint": "best",
-        "step": 10,
-        "epoch": 2,
-        "data": {"name": "digits"},
+        **PLACE,
         **evaluation(model("gaussian"), GREY),
     }
     found["numbers"] |= report.sigma(model("gaussian"), {"likelihood": {}}, hparams)
@@ -206,11 +209,7 @@ def test_the_table_shows_every_number_and_the_kind_of_bound(hparams):
 
 def test_the_table_says_what_is_not_finite_and_leaves_out_errors_that_are_none():
     found = {
-        "split": "test",
-        "checkpoint": "best",
-        "step": 10,
-        "epoch": 2,
-        "data": {"name": "digits"},
+        **PLACE,
         "bound_kind": "density",
         "numbers": {
             "elbo": {"value": None, "standard_error": None, "unit": "nats"},
