@@ -115,7 +115,9 @@ def test_the_table_has_a_row_for_each_number_and_a_column_for_each_other_run():
     assert elbo == ["elbo (nats per image)", "", shown, "297"]
     assert re.match(r"-0\.\d+ \+- 0\.\d+$", bits[2])
     rows = comparison.as_csv(comparison.compare(runs)).splitlines()
-    assert rows[0].count("difference") == 4  # two numbers with their errors
+    assert rows[0].count("difference") == 6  # two numbers, their errors, n of each
+    assert rows[0].count("difference from a elbo n,") == 1
+    assert rows[3].split(",")[-4] == "297"
     assert f"{GAIN.mean():.6f}"[:6] in rows[3]
 
 

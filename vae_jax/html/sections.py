@@ -110,15 +110,17 @@ def images(run: Run) -> Html:
 
 
 def latents(run: Run) -> Html:
-    rows = []
-    for k, group in enumerate(run.found.get("kl_per_dimension", {}).get("groups", [])):
+    rows, kl = [], run.found.get("kl_per_dimension", {})
+    for k, group in enumerate(kl.get("groups", [])):
         finite = [value for value in group if is_number(value)]
         total = f"{sum(finite):.2f}"
         if len(finite) < len(group):
             total += f", {len(group) - len(finite)} not finite"
         values = ", ".join(f"{v:.3f}" if is_number(v) else number(v) for v in group)
-        rows.append((f"group {k}", str(len(group)), total, values))
-    head = "group", "latents", "nats in total", "nats of each latent, in their order"
+        how = text(kl["how"][k]) if "how" in kl else ""
+        rows.append((f"group {k}", str(len(group)), total, how, values))
+    each = "nats of each latent, in their order"
+    head = "group", "latents", "nats in total", "how", each
     parts = [shown(run.pictures, "kl_per_dimension.png", "latent_space.png")]
     parts += [table("KL per dimension", head, rows, numeric=(1, 2))] if rows else []
     return joined(parts)
