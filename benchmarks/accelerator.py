@@ -19,7 +19,7 @@ import itertools
 import pathlib
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -78,7 +78,12 @@ class Trainer:
         return num / self.take(num, run_steps)
 
 
-def profile(args: argparse.Namespace) -> tuple[dict, str]:
+# A study yields all numbers and their table anew whenever it has more: a limit of time
+# or an error takes nothing away.
+Study = Iterator[tuple[dict[str, Any], str]]
+
+
+def profile(args: argparse.Namespace) -> Study:
     """Time by kernel, and in how much of it no kernel ran."""
     found, parts = {}, []
     for name in args.models:
@@ -102,13 +107,15 @@ def profile(args: argparse.Namespace) -> tuple[dict, str]:
         ]
         note = f"{name}: {its['kernels_per_step']:.1f} kernels a step"
         parts.append(f"{note}\n\n{summary.table(('what', 'microseconds'), rows)}")
-    return found, "\n\n".join(parts)
+        yield found, "\n\n".join(parts)
 
 
-def precision(args: argparse.Namespace) -> tuple[dict, str]:
+def precision(args: argparse.Namespace) -> Study:
     """Speed and test ELBO of each precision."""
     images = cases.images(args.images + args.test_images)[0]
     training, test = images[: args.images], images[args.images :]
+    header = "model", "precision", "steps/s", "test ELBO, median", "lowest", "highest"
+    note = f"{args.epochs} epochs of {args.images} images, seeds {args.seeds}"
     found, rows = {}, []
     for name in args.models:
         for kind in PRECISIONS:
@@ -119,9 +126,7 @@ def precision(args: argparse.Namespace) -> tuple[dict, str]:
             spread = summary.spread(elbos)
             low, high = f"{spread.low:.3f}", f"{spread.high:.3f}"
             rows.append([name, kind, f"{rate:.4g}", f"{spread.median:.3f}", low, high])
-    header = "model", "precision", "steps/s", "test ELBO, median", "lowest", "highest"
-    note = f"{args.epochs} epochs of {args.images} images, seeds {args.seeds}"
-    return found, f"{note}\n\n{summary.table(header, rows)}"
+            yield found, f"{note}\n\n{summary.table(header, rows)}"
 
 
 def _elbo(name, training, test, seed, args) -> float:
@@ -133,20 +138,19 @@ def _elbo(name, training, test, seed, args) -> float:
     return evaluate.estimate(terms["elbo"]).value
 
 
-def batch(args: argparse.Namespace) -> tuple[dict, str]:
+def batch(args: argparse.Namespace) -> Study:
     """Images a second by batch size, up to the last that memory holds."""
-    found, rows = {}, []
+    header, found, rows = ("model", "batch", "images/s"), {}, []
     for name in args.models:
-        size, its = args.smallest_batch, {}
+        size, found[name] = args.smallest_batch, {}
         while size <= args.largest_batch:
-            its[size] = rate = _images_per_second(name, size, args)
+            found[name][size] = rate = _images_per_second(name, size, args)
             shown = f"{rate:,.0f}" if rate else "out of memory"
             rows.append([name, f"{size:,}", shown])
+            yield found, summary.table(header, rows)
             if not rate:
                 break
             size *= 8
-        found[name] = its
-    return found, summary.table(("model", "batch", "images/s"), rows)
 
 
 def _images_per_second(name: str, size: int, args: argparse.Namespace) -> float | None:
@@ -163,8 +167,9 @@ def _images_per_second(name: str, size: int, args: argparse.Namespace) -> float 
         return None
 
 
-def unroll(args: argparse.Namespace) -> tuple[dict, str]:
+def unroll(args: argparse.Namespace) -> Study:
     """Speed by steps to a turn, and whether the cut changes the result."""
+    header = "model", "steps to a turn", "steps/s", "the same however cut"
     images, found, rows = cases.images(args.images)[0], {}, []
     for name in args.models:
         for times in UNROLLS:
@@ -178,8 +183,7 @@ def unroll(args: argparse.Namespace) -> tuple[dict, str]:
             rate = trainer.rate(args.seconds, run_steps)
             found[f"{name} {times}"] = {"steps_per_second": rate, "cut_free": equal}
             rows.append([name, times, f"{rate:.4g}", "yes" if equal else "no"])
-    header = "model", "steps to a turn", "steps/s", "the same however cut"
-    return found, summary.table(header, rows)
+            yield found, summary.table(header, rows)
 
 
 def unrolled(step: train.StepFn, times: int) -> Callable[..., train.TrainState]:
@@ -220,7 +224,7 @@ STUDIES = {f.__name__: f for f in (profile, precision, batch, unroll)}
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs one study and writes what it found."""
+    """Runs one study; what it finds so far is always written."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.accelerator",
         description=__doc__,
@@ -242,9 +246,10 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     args.seeds = SEEDS[: args.num_seeds]
     machine = summary.machine() | {"device": jax.devices()[0].device_kind}
-    found, text = STUDIES[args.study](args)
-    text = f"{args.study}: {machine}\n\n{text}"
-    summary.write(args.out, args.study, {"machine": machine, args.study: found}, text)
+    for found, text in STUDIES[args.study](args):
+        text = f"{args.study}: {machine}\n\n{text}"
+        numbers = {"machine": machine, args.study: found}
+        summary.write(args.out, args.study, numbers, text)
 
 
 if __name__ == "__main__":

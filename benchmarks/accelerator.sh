@@ -34,6 +34,7 @@ torch=()
 part() {  # name, seconds at most, command
   local name=$1 limit=$(($2 * longer)) table="$scratch/$1.md"
   shift 2
+  rm -f "$OUT/$name.json"
   echo "== $name (after ${SECONDS}s)" | tee -a "$OUT/log.txt"
   timeout "$limit" "$PYTHON" -m "$@" --out="$scratch" >>"$OUT/log.txt" 2>&1 ||
     failed+=("$name")

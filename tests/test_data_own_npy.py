@@ -2,12 +2,13 @@
 
 import os
 import re
+import resource
 
 import numpy as np
 import pytest
 from conftest import anything
 
-from vae_jax import data
+from vae_jax import data, machine
 from vae_jax.data import own_npy
 
 RNG = np.random.default_rng(0)
@@ -210,3 +211,35 @@ def test_images_in_files_are_not_made_black_and_white(tmp_path, binarize):
         f"data.binarize: must be none for data.name=npy, got {binarize!r}; store the "
         "images as 0 and 255, or use an npz file if they fit into memory"
     )
+
+
+@pytest.fixture
+def few_files():
+    """Twenty files may be opened beside those that are open."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = {int(number) for number in os.listdir("/dev/fd")}
+    free = [number for number in range(len(taken) + 21) if number not in taken]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[20], limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+MANY = {f"a__{i}__of__60": BYTES[:1] for i in range(60)}
+
+
+def test_a_set_may_have_more_files_than_a_process_may_usually_open(tmp_path, few_files):
+    assert len(own_npy.load(write(tmp_path, **MANY)).train.images) == 60
+
+
+def test_files_are_not_to_blame_if_too_many_are_open(tmp_path, few_files, monkeypatch):
+    monkeypatch.setattr(machine, "open_more_files", lambda num: None)
+    path = write(tmp_path, **MANY)
+    with pytest.raises(OSError, match="Too many open files"):
+        own_npy.load(path)
+
+
+def test_a_set_that_is_still_being_written_is_refused(tmp_path):
+    path = write(tmp_path, train=BYTES)
+    (tmp_path / own_npy.UNFINISHED).mkdir()
+    with pytest.raises(ValueError, match=r"must be whole, but holds \.unfinished, of"):
+        own_npy.load(path)

@@ -65,13 +65,16 @@ def test_an_origin_says_the_pass_and_the_layer(source, passed, place):
 def test_costs_are_summed_by_origin_and_unknown_ones_by_kind():
     noted = hotspots.sources(TEXT)
     assert noted.keys() == {"add_fusion.9", "dot.12"}
+    noted["all-reduce.7"] = "jit(f)/jvp(E)/dot_general:jit(f)/transpose(jvp(E))/mul"
     costs = {
+        "all-reduce.7": Cost(9, 1),
         "copy.3": Cost(1, 2),
         "copy.14.1": Cost(2, 2),
         "add_fusion.9": Cost(0.5, 1),
         "dot.12": Cost(4, 2),
     }
     assert list(hotspots.by_origin(costs, noted).items()) == [
+        (Origin("other", "all-reduce"), Cost(9, 1)),  # of many origins made one
         (Origin("backward", "Decoder/pixels/dot_general"), Cost(4, 2)),
         (Origin("other", "copy"), Cost(3, 4)),
         (Origin("other", "update/_where/select_n"), Cost(0.5, 1)),

@@ -1,6 +1,7 @@
 """What the process may use of its machine."""
 
 import os
+import resource
 
 import pytest
 
@@ -12,6 +13,34 @@ MANY = 2**63 - 4096  # what version 1 says where there is no limit
 
 def test_the_cores_are_no_more_than_the_machine_has():
     assert 1 <= machine.cores() <= os.cpu_count()
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "more", "raised"),
+    [
+        (256, 4096, 100, 356),
+        (256, 300, 100, 300),
+        (256, resource.RLIM_INFINITY, 100, 356),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 100, None),
+    ],
+)
+def test_more_files_may_be_opened_as_far_as_the_system_lets(
+    monkeypatch, soft, hard, more, raised
+):
+    asked = []
+    monkeypatch.setattr(resource, "getrlimit", lambda of: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda of, both: asked.append(both))
+    machine.open_more_files(more)
+    assert asked == ([] if raised is None else [(raised, hard)])
+
+
+def test_a_limit_that_cannot_be_raised_is_left(monkeypatch):
+    def refused(of, both):
+        raise ValueError("current limit exceeds maximum limit")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda of: (256, 4096))
+    monkeypatch.setattr(resource, "setrlimit", refused)
+    machine.open_more_files(100)
 
 
 @pytest.mark.parametrize(

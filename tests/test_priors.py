@@ -174,13 +174,27 @@ def test_the_kl_of_a_latent_is_that_to_the_mixture_s_marginal(hparams):
         assert abs(found.kl[:, j].mean() - expected) < 4 * error
 
 
+def test_the_prior_of_drawn_latents_is_of_float32_s_products(hparams):
+    model, asked = build("vamp"), []
+
+    def encode(*given):
+        asked.append(jax.config.jax_default_matmul_precision)
+        return model.encode(*given)
+
+    of = Trained(model._replace(encode=encode), params_of(model), hparams)
+    evaluate.draw_latents(of, IMAGES, scale="unit", batch_size=7)
+    assert asked == ["float32"] * 2  # once for the images, once for their prior
+
+
 @pytest.mark.parametrize("prior", LEARNED)
 def test_the_parts_of_the_kl_add_up_to_that_of_the_draw(prior, hparams):
     model = build(prior)
     of = Trained(model, params_of(model), hparams)
     (latent,) = evaluate.draw_latents(of, IMAGES, scale="unit", batch_size=7)
     assert latent.prior.mean.shape == (5, 2)  # not one for each image
-    found = evaluate.decompose_kl(latent)
+    told = []
+    found = evaluate.decompose_kl(latent, told.append)
+    assert told[-1] == len(IMAGES)
     z = jnp.asarray(latent.z)
     expected = losses.kl_mc(
         z[None], *map(jnp.asarray, latent.posterior), *map(jnp.asarray, latent.prior)

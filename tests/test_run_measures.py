@@ -118,6 +118,15 @@ def test_some_images_are_not_the_first_ones():
     np.testing.assert_array_equal(subsets.some_of(images, 90), images)
 
 
+def test_some_of_the_images_in_files_stay_there(tmp_path):
+    images = np.arange(50, dtype=np.uint8).reshape(50, 1, 1, 1)
+    np.save(tmp_path / "images.npy", images)
+    mapped = data.Mapped([np.load(tmp_path / "images.npy", mmap_mode="r")])
+    some = subsets.some_of(mapped, 10)
+    assert isinstance(some, data.Mapped)
+    np.testing.assert_array_equal(some[:], subsets.some_of(images, 10))
+
+
 @pytest.mark.parametrize("pixels", ["mean", "draw"])
 def test_reconstructions_come_from_draws_and_pixels_as_asked(opened, pixels):
     at, of = opened(pixels=pixels)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import pytest
 from test_end_to_end import SMALL, result, rows
 
@@ -309,3 +310,17 @@ def test_more_devices_than_there_are_are_refused(capsys, monkeypatch, tmp_path):
     assert main.main(["main.py", CONFIG, *SMALL, *arguments]) == 2
     error = capsys.readouterr().err
     assert "train.devices: must be at most the 1 that there are, got 99" in error
+
+
+def test_sigterm_is_not_taken_by_jax_while_the_others_are_waited_for(monkeypatch):
+    def initialize(*given):
+        assert not jax.config.jax_enable_preemption_service
+        called.append(given)
+
+    called, before = [], jax.config.jax_enable_preemption_service
+    monkeypatch.setattr(jax.distributed, "initialize", initialize)
+    try:
+        team.join("localhost:1", 2, 0)
+    finally:
+        jax.config.update("jax_enable_preemption_service", before)
+    assert called == [("localhost:1", 2, 0)]

@@ -89,12 +89,13 @@ def by_origin(
 ) -> dict[Origin, Cost]:
     """The same costs, summed over all operations of one origin, highest first.
 
-    Those of which nothing is noted are summed by kind, as ``copy.3`` and ``copy.12``.
+    Those of no origin, or of several, are summed by kind, as ``copy.3`` and ``copy.8``.
     """
     found: dict[Origin, Cost] = {}
     for name, cost in costs.items():
         kind = Origin(OTHER, re.sub(r"[.\d]+$", "", name))
-        key = origin(noted[name]) if name in noted else kind
+        # XLA joins the notes of what it makes one of, as of sums over devices.
+        key = origin(noted[name]) if ":" not in noted.get(name, ":") else kind
         known = found.get(key, Cost(0.0, 0))
         found[key] = Cost(known.seconds + cost.seconds, known.times + cost.times)
     return dict(sorted(found.items(), key=lambda item: -item[1].seconds))

@@ -1,8 +1,9 @@
-"""What of this machine the process may use: cores of the processor, and memory."""
+"""What of this machine the process may use: cores, memory, open files."""
 
 import contextlib
 import os
 import pathlib
+import resource
 from collections.abc import Iterator
 
 GROUPS = pathlib.Path("/proc/self/cgroup")  # those of Linux that hold this process
@@ -23,6 +24,15 @@ def memory(groups: pathlib.Path = GROUPS, limits: pathlib.Path = LIMITS) -> int:
         with contextlib.suppress(OSError, ValueError):  # no such file; "max"
             there = min(there, int(file.read_text()))
     return there
+
+
+def open_more_files(num: int) -> None:
+    """Lets the process have so many more files open at once, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    bounds = [limit for limit in (soft + num, hard) if limit != resource.RLIM_INFINITY]
+    if soft != resource.RLIM_INFINITY:
+        with contextlib.suppress(ValueError, OSError):  # macOS allows less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(bounds), hard))
 
 
 def _limits_of_memory(

@@ -9,11 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vae_jax import checksums, machine
 from vae_jax.data import npz, search
 from vae_jax.data.dataset import Raw, Split, whole_labels
 from vae_jax.data.mapped import Mapped
 from vae_jax.data.parts import LABELS, PARTS, check_names, say_left_out
 
+UNFINISHED = ".unfinished"  # what ``shard`` fills, and empties when all is there
 NAME = re.compile(r"(?P<set>.+?)(?:-(?P<number>\d+)-of-(?P<count>\d+))?(?i:\.npy)")
 
 Files = dict[str, list[pathlib.Path]]  # by the name of their set
@@ -49,6 +51,11 @@ def load(path: str | None) -> Raw:
         )
     if not place.is_dir():
         return Raw(f"npy {place}", Split(_images([place]), None))
+    if (place / UNFINISHED).exists():
+        raise ValueError(
+            f"{place}: must be whole, but holds {UNFINISHED}, of a process that writes "
+            "there or was killed: delete the folder and write it anew"
+        )
     files = _files(place)
     check_names(str(place), files, LABELS)
     parts = _parts(place, files)
@@ -111,6 +118,7 @@ def _split(files: Files, name: str) -> Split:
 
 
 def _images(paths: list[pathlib.Path]) -> Mapped:
+    machine.open_more_files(len(paths))
     files = [_images_of(path) for path in paths]
     for path, file in zip(paths, files, strict=True):
         if file.shape[1:] != files[0].shape[1:]:
@@ -142,6 +150,7 @@ def mapped(path: pathlib.Path) -> np.memmap:
     Raises:
         ValueError: if it is no npy file, has Python objects, is not whole or is in
             Fortran's order.
+        OSError: if too many files are open, or memory is full.
     """
     try:
         if not path.is_file():  # a pipe would be waited for
@@ -156,4 +165,6 @@ def mapped(path: pathlib.Path) -> np.memmap:
             raise ValueError("an array in Fortran's order")
         return np.memmap(path, dtype, "r", begin, shape)
     except Exception as error:  # of any kind, from numpy's headers
+        if isinstance(error, OSError) and error.errno in checksums.SCARCE:
+            raise
         raise ValueError(f"{path}: must be a whole npy file, got {error}") from error

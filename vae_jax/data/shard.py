@@ -21,12 +21,11 @@ from jaxtyping import Int32
 from vae_jax import files
 from vae_jax.data import counting, folder, tfds_source
 from vae_jax.data.dataset import Examples, Wanted
-from vae_jax.data.own_npy import LABELS
+from vae_jax.data.own_npy import LABELS, UNFINISHED
 
 log = logging.getLogger("vae_jax")
 
 SHARD_BYTES = 2**30  # of a file
-UNFINISHED = ".unfinished"
 
 
 def main(argv: Sequence[str]) -> int:

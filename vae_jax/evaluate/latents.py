@@ -1,6 +1,7 @@
 """What the latents know: active units, KL per dimension, parts of the KL."""
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -163,7 +164,8 @@ def draw_latents(
     A mixture is no image's own: it stays as it is.
     """
     drawn = _of_all(_draw, of, images, scale, batch_size)
-    shared = jax.device_get(_mixtures(of.model, of.params, of.hparams))
+    with float32_products():
+        shared = jax.device_get(_mixtures(of.model, of.params, of.hparams))
     return tuple(
         latent if latent.prior else latent._replace(prior=prior)
         for latent, prior in zip(drawn, shared, strict=True)
@@ -201,7 +203,9 @@ def _of_all(compiled, of: Trained, images: Images, scale: str, batch_size: int):
     return in_batches(found, images, batch_size, over=mesh.under(of.params))
 
 
-def decompose_kl(latents: Latent) -> Decomposition:
+def decompose_kl(
+    latents: Latent, tell: Callable[[int], None] = lambda done: None
+) -> Decomposition:
     """The KL of one group as mutual information, total correlation and a rest.
 
     q(z) is the mixture of the posteriors of the N images given, each with weight 1/N,
@@ -215,6 +219,7 @@ def decompose_kl(latents: Latent) -> Decomposition:
     Args:
         latents: a draw for each image, its posterior and its prior, ``[N, Z]``, or a
             mixture for all of them.
+        tell: hears how many images are done.
 
     Source:
         Hoffman & Johnson 2016 (ELBO surgery); Chen et al. 2018 (arXiv:1802.04942),
@@ -231,7 +236,7 @@ def decompose_kl(latents: Latent) -> Decomposition:
             prior = Normal(*(a[own] for a in prior))
         return _decompose(z, mine, prior, posterior)
 
-    return in_batches(of, np.asarray(latents.z), at_once)
+    return in_batches(of, np.asarray(latents.z), at_once, tell)
 
 
 @jax.jit

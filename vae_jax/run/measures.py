@@ -91,4 +91,6 @@ def parts_of_kl(session: Session, of: Trained) -> dict[str, Any]:
     """Numbers of the KL's decomposition for the first group of latents."""
     images = session.job.dataset.test.images
     first, *others = evaluate.draw_latents(of, images, **over_images(session))
-    return report.parts_of_kl(evaluate.decompose_kl(first), bool(others))
+    with progress.shown(len(images), 0) as show:
+        found = evaluate.decompose_kl(first, lambda done: show(done, "KL", {}))
+    return report.parts_of_kl(found, bool(others))

@@ -12,8 +12,14 @@ SEED = 0  # the same images for every run
 
 
 def some_of(images: data.Images, num: int) -> data.Images:
-    """All of them, or as many at random: the first ones may be of another kind."""
-    return images if num >= len(images) else images[some_rows(len(images), num)]
+    """All of them, or as many at random: the first ones may be of another kind.
+
+    Those in files stay there.
+    """
+    if num >= len(images):
+        return images
+    rows = some_rows(len(images), num)
+    return images.only(rows) if isinstance(images, data.Mapped) else images[rows]
 
 
 def some_rows(total: int, num: int) -> Int[np.ndarray, " M"]:

@@ -44,6 +44,8 @@ def join(
             "process %s of %s waits for all of them at %s, for five minutes at most",
             *(process_id, num_processes, coordinator),
         )
+    # JAX would take SIGTERM and do nothing with it until training asks for it.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(coordinator, num_processes, process_id)
     except (ValueError, RuntimeError) as error:
