@@ -1,5 +1,6 @@
 """Checkpoints: exact, kept as promised, and never silently wrong."""
 
+import json
 import shutil
 
 import jax
@@ -9,6 +10,7 @@ import optax
 import pytest
 import small
 
+from configs import base
 from vae_jax import checkpoint, files, objectives, train
 
 
@@ -65,6 +67,27 @@ def test_the_ends_of_stages_are_kept_too(tmp_path, first):
         for step in range(1, 7):
             saved.save(at(first, step, best=min(step, 2)))
         assert saved.steps() == [1, 2, 3, 5, 6]
+
+
+def test_a_state_of_a_config_that_was_edited_since_is_refused(tmp_path, first):
+    like, config = (
+        jax.eval_shape(lambda: first),
+        json.loads(base.get_config().to_json()),
+    )
+    with checkpoint.Checkpoints(tmp_path, config=config) as saved:
+        saved.save(at(first, 1))
+    config["train"]["epochs"] = [99]  # which may change
+    with checkpoint.Checkpoints(tmp_path, config=config) as saved:
+        assert saved.restore_latest(like, repair=True).step == 1
+    config["loss"]["beta"] = 4.0
+    message = (
+        "1: must be of this config, but config.json was changed: loss.beta is 1.0 "
+        "there, 4.0 here"
+    )
+    with checkpoint.Checkpoints(tmp_path, config=config) as saved:
+        with pytest.raises(ValueError, match=message):
+            saved.restore_latest(like, repair=True)
+        assert saved.steps() == [1]
 
 
 def test_the_same_step_is_saved_once(saved, first):

@@ -65,10 +65,10 @@ def test_a_saved_config_may_have_a_field_that_has_another_name_now(
     path.write_text(json.dumps(content))
     config = saved.get_config(str(path))
     assert config.model.activation == now
-    assert settings.differences(content, json.loads(config.to_json())) == []
+    assert not settings.conflicts(content, json.loads(config.to_json()))
     config.model.activation = "tanh"
-    found = settings.differences(content, json.loads(config.to_json()))
-    assert found == [("model.activation", now, "tanh")]
+    found = settings.conflicts(content, json.loads(config.to_json()))
+    assert found == f"model.activation is {now!r} there, 'tanh' here"
 
 
 def test_a_saved_config_from_before_a_field_existed_takes_its_default(tmp_path):

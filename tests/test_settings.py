@@ -45,7 +45,7 @@ def test_fields_that_differ_are_listed_in_order():
     old = base.get_config().to_dict()
     for section in ("optim", "model", "data", "loss", "train"):
         old[section] = dict.fromkeys(old[section])
-    found = [field for field, _, _ in settings.differences(old, new)]
+    found = [text.split()[0] for text in settings.conflicts(old, new).split("; ")]
     assert found == sorted(found)
     assert len(found) > 40
 
@@ -227,15 +227,14 @@ def plain(config: ConfigDict) -> dict:
     return json.loads(config.to_json())
 
 
-def test_only_fields_that_may_not_change_are_differences():
+def test_only_fields_that_may_not_change_are_conflicts():
     stored, config = plain(base.get_config()), base.get_config()
     config.train.epochs, config.data.dir, config.eval.batch_size = 99, "x", 7
-    assert settings.differences(stored, plain(config)) == []
+    assert not settings.conflicts(stored, plain(config))
     config.loss.beta, config.model.channels = 4.0, (8,)
-    assert sorted(settings.differences(stored, plain(config))) == [
-        ("loss.beta", 1.0, 4.0),
-        ("model.channels", [32, 64], [8]),
-    ]
+    assert settings.conflicts(stored, plain(config)) == (
+        "loss.beta is 1.0 there, 4.0 here; model.channels is [32, 64] there, [8] here"
+    )
 
 
 def test_epochs_may_not_change_under_a_schedule_that_ends_with_them():
@@ -243,10 +242,11 @@ def test_epochs_may_not_change_under_a_schedule_that_ends_with_them():
     config.optim.schedule = "cosine"
     stored = plain(config)
     config.train.epochs = 99
-    assert settings.differences(stored, plain(config)) == [("train.epochs", 30, 99)]
+    found = settings.conflicts(stored, plain(config))
+    assert found == "train.epochs is 30 there, 99 here"
 
 
-def test_fields_that_are_newer_than_the_run_are_no_differences():
+def test_fields_that_are_newer_than_the_run_are_no_conflicts():
     stored = plain(base.get_config())
     del stored["loss"]["kl_samples"]
-    assert settings.differences(stored, plain(base.get_config())) == []
+    assert not settings.conflicts(stored, plain(base.get_config()))

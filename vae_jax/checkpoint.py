@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from vae_jax import checksums, files
+from vae_jax import checksums, files, settings
 from vae_jax.checksums import Damaged
 from vae_jax.train import TrainState
 
@@ -34,12 +34,18 @@ class Checkpoints:
     Kept are the latest two, the best and those of ``kept_steps``. Each carries the
     sha256 of its state, since a flipped bit would otherwise be restored without a word,
     of its structure, which tells damage from a state of another config, and of its
-    files.
+    files; and the config, as that of the run may have been edited since.
     """
 
-    def __init__(self, folder: pathlib.Path, kept_steps: Collection[int] = ()):
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        kept_steps: Collection[int] = (),
+        config: dict[str, Any] | None = None,
+    ):
         self.folder = folder.absolute() / FOLDER
         self._kept_steps = kept_steps
+        self._config = config
 
     def __enter__(self) -> "Checkpoints":
         _quieten()
@@ -87,7 +93,11 @@ class Checkpoints:
         content = ocp.args.Composite(
             state=ocp.args.StandardSave(jax.tree.map(numbers, state)),
             meta=ocp.args.JsonSave(
-                {"sha256": digest(state), "structure": structure(state)}
+                {
+                    "sha256": digest(state),
+                    "structure": structure(state),
+                    "config": self._config,
+                }
             ),
         )
         path = self.folder / str(step)
@@ -131,7 +141,7 @@ class Checkpoints:
             like: a state, or its shapes, of the same structure.
 
         Raises:
-            ValueError: if it is not there, or of another structure.
+            ValueError: if it is not there, or of another structure or config.
             Damaged: if it is not as it was saved.
             OSError: if the machine cannot read it.
             MemoryError: if there is too little.
@@ -147,6 +157,13 @@ class Checkpoints:
                 f"{path}: must be of this config and version, but its state is of "
                 "another structure"
             )
+        if is_whole and self._config and noted.get("config"):  # of older versions: none
+            conflicts = settings.conflicts(noted["config"], self._config)
+            if conflicts:
+                raise ValueError(
+                    f"{path}: must be of this config, but config.json was changed: "
+                    f"{conflicts}"
+                )
         target = jax.tree.map(_room, like)
         plain = self._part(path, "state", ocp.args.StandardRestore(target))
         state = jax.tree.map(as_before, plain, like)
@@ -178,7 +195,7 @@ class Checkpoints:
 
         Raises:
             ValueError: if there are checkpoints, and none is whole; or if the newest
-                that is whole is of another structure.
+                that is whole is of another structure or config.
         """
         damaged: dict[int, str] = {}
         steps = self.steps()

@@ -59,12 +59,11 @@ def check_folder(workdir: pathlib.Path | str | None, config: dict[str, Any]) -> 
         folder / "config.json",
         "the same command with a new --workdir writes such a file anew",
     )
-    conflicts = settings.differences(stored, config)
+    conflicts = settings.conflicts(stored, config)
     if conflicts:
-        listing = "; ".join(
-            f"{field} is {old!r} there, {new!r} here" for field, old, new in conflicts
+        raise ValueError(
+            f"--workdir: {workdir} is a run of another config: {conflicts}"
         )
-        raise ValueError(f"--workdir: {workdir} is a run of another config: {listing}")
 
 
 def _links(folder: pathlib.Path) -> list[str]:

@@ -118,7 +118,8 @@ def opened(
 ) -> Iterator[Session]:
     """A session on a run directory that is there."""
     ends_of_stages = {phase.stage.end_step for phase in job.phases}
-    with checkpoint.Checkpoints(folder, ends_of_stages) as saved:
+    plain = json.loads(config.to_json())
+    with checkpoint.Checkpoints(folder, ends_of_stages, plain) as saved:
         yield Session(config, job, folder, saved)
 
 

@@ -18,7 +18,7 @@ __all__ = [
     "RULES",
     "check",
     "check_field",
-    "differences",
+    "conflicts",
     "flat_of_run",
     "flatten",
     "without_effect",
@@ -90,9 +90,7 @@ def flat_of_run(stored: Any) -> dict[str, Any]:
     return fields
 
 
-def differences(
-    stored: dict[str, Any], config: dict[str, Any]
-) -> list[tuple[str, Any, Any]]:
+def conflicts(stored: dict[str, Any], config: dict[str, Any]) -> str:
     """The fields in which a run's own config and the one now asked for conflict.
 
     Both are plain dicts as read from JSON, where a tuple is a list.
@@ -101,8 +99,8 @@ def differences(
     allowed = set(MAY_CHANGE)
     if new["optim.schedule"] == "cosine":
         allowed.remove("train.epochs")  # the schedule's past would change with its end
-    return [
-        (field, old[field], new[field])
+    return "; ".join(
+        f"{field} is {old[field]!r} there, {new[field]!r} here"
         for field in sorted(new.keys() & old.keys() - allowed)
         if old[field] != new[field]
-    ]
+    )
