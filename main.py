@@ -177,6 +177,6 @@ def available() -> str:
 
 if __name__ == "__main__":
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # Ends at once, without a stack trace. While it trains, run.py takes care.
+        # Ends at once, without a stack trace. While it trains, pacing.py takes care.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(main(sys.argv))

@@ -26,7 +26,6 @@ from benchmarks import cases, checking, flops, summary
 from benchmarks.workers import Worker
 
 OURS, USUAL, BEST = "vae_jax", "torch, usual", "torch, best"
-THEIRS = (USUAL, BEST)
 TRIAL_SECONDS = 1.0  # for each form of the best
 PEAK_SECONDS = 0.3  # for each side, in each round
 COLUMNS = ("model", "side", "steps/s", "images/s", "ours over it")
@@ -44,23 +43,20 @@ class Setting(NamedTuple):
     cache: str  # an empty folder, so that nothing was compiled before
 
     def ours(self) -> Worker:
-        given = self.case, self.images, self.precision, self.changes
-        names = "case", "images", "precision", "changes"
         environment = {
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # the card is shared in turns
             "JAX_ENABLE_COMPILATION_CACHE": "false",
         }
-        arguments = dict(zip(names, given, strict=True))
-        return Worker("benchmarks.ours", None, environment, **arguments)
+        return Worker("benchmarks.ours", None, environment, **self._given())
 
     def torch(self, form: str) -> Worker:
-        given = self.case, self.images, self.precision, self.changes, form
-        names = "case", "images", "precision", "changes", "form"
-        place = tempfile.mkdtemp(dir=self.cache)
-        environment = {"TORCHINDUCTOR_CACHE_DIR": place}
-        arguments = dict(zip(names, given, strict=True))
-        module = "benchmarks.reference.side"
-        return Worker(module, self.torch_python, environment, **arguments)
+        environment = {"TORCHINDUCTOR_CACHE_DIR": tempfile.mkdtemp(dir=self.cache)}
+        module, given = "benchmarks.reference.side", self._given() | {"form": form}
+        return Worker(module, self.torch_python, environment, **given)
+
+    def _given(self) -> dict[str, Any]:
+        names = "case", "images", "precision", "changes"
+        return {name: getattr(self, name) for name in names}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -74,7 +74,7 @@ def get_config() -> ConfigDict:
             min_ch=16,  # 1 or more, at most base_ch: where the halving ends
             residual=False,  # blocks with a way around them
             group_norm=False,  # before every activation
-            detach_residual=False,  # resprovae: no gradient by encoders' view (biased)
+            detach_residual=False,  # resprovae: no gradient by encoders' view; biased
             independent_stages=False,  # resprovae: stages see only their own latents
         )
     )

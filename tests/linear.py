@@ -43,6 +43,7 @@ def build(include_const=True):
     )
     return Model(
         image_shape=SHAPE,
+        z_dims=(2,),
         likelihood=likelihood,
         init=lambda key: params_like(key),
         apply=apply,

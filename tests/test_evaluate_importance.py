@@ -48,6 +48,7 @@ def linear_gaussian(shift=0.0, stretch=1.0):
     likelihood = small.likelihood("gaussian", sigma=SIGMA, sigma_learnable=True)
     return Model(
         image_shape=SHAPE,
+        z_dims=(W.shape[1],),
         likelihood=likelihood,
         init=lambda key: {"net": {}, "likelihood": likelihood.init()},
         apply=apply,
@@ -200,7 +201,7 @@ def test_groups_of_latents_all_count_as_in_a_plain_loop(hparams, key):
     x = np.random.default_rng(0).integers(0, 2, (1, 4, 4, 1)).astype(np.float32)
     function = evaluate.make_bound(model, scale="unit", batch_size=1)
     found, x = function(params, x, hparams, 3), jnp.asarray(x)
-    image_key = jax.random.fold_in(jax.random.key(evaluate.KEY), 0)
+    image_key = jax.random.fold_in(jax.random.key(evaluate.SEED), 0)
     weights = []
     for k in range(3):
         out = model.apply(params, x, jax.random.fold_in(image_key, k), 1.0)

@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 
 import pytest
 
@@ -117,3 +118,10 @@ def test_a_library_is_imported_only_where_it_belongs(path):
 
 def test_every_module_has_a_layer():
     assert {own_name(path) for path in SOURCES} == set(RANK)
+
+
+def test_the_guide_shows_every_layer():
+    guide = (ROOT.parent / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| \d \|(.*?)\|", guide, re.MULTILINE)
+    shown = [{name.strip("`/") for name in row.split()} for row in rows]
+    assert shown == LAYERS

@@ -159,9 +159,13 @@ def test_a_mistake_in_a_config_file_is_said_in_a_line(tmp_path, line, message, c
         ),
         (
             "optim.lr=-1",
-            "optim.lr: must be a tuple, each number above 0 and below 1e+30, got (-1,)",
+            "optim.lr: must be a tuple of one or more numbers above 0 and below 1e+30, "
+            "got (-1,)",
         ),
-        ("optim.lr=nan", "optim.lr: must be a tuple, each number above 0 and below"),
+        (
+            "optim.lr=nan",
+            "optim.lr: must be a tuple of one or more numbers above 0 and below",
+        ),
         (
             "loss.sigma_learnable=maybe",
             "loss.sigma_learnable: must be True or False, got 'maybe'",

@@ -148,6 +148,7 @@ def test_keys_decide_the_latents_and_nothing_else_does(name, key):
 def test_samples_of_the_prior_are_standard_normal(name, key):
     model = build(name)
     zs = model.sample_prior(model.init(key), key, 10_000)
+    assert model.z_dims == tuple(z.shape[1] for z in zs)
     z = jnp.concatenate(zs[:1] if model.complete else zs, axis=1)
     assert z.shape == (10_000, 9 if name == "resprovae" else 3)
     assert (abs(z.mean(axis=0)) < 4 / 100).all()  # four standard errors

@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 from vae_jax import losses, objectives
 from vae_jax.contracts import Latent, Normal
-from vae_jax.evaluate import decompose_kl
+from vae_jax.evaluate import Draw, decompose_kl
 from vae_jax.objectives.evidence import bounded
 
 X = jnp.float32([[1.0, -0.5, 2.0], [0.3, 1.5, -1.0]]).reshape(2, *linear.SHAPE)
@@ -174,8 +174,7 @@ def test_over_all_images_it_is_that_of_the_decomposition_but_for_its_level():
     # There, q(z) has weights 1/N; here 1/(N M), once in the joint and D times in the
     # marginals: with M = N, (D - 1) log N more.
     z, mean, logvar = posteriors()
-    zero = np.zeros_like(z)
-    parts = decompose_kl(Latent(z, Normal(mean, logvar), Normal(zero, zero)))
+    parts = decompose_kl(Draw(z, Normal(mean, logvar), np.zeros(len(z), np.float32)))
     found = losses.total_correlation(z, mean, logvar, 5)
     level = 2 * math.log(5)
     np.testing.assert_allclose(found, parts.total_correlation + level, rtol=1e-5)

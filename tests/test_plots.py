@@ -24,7 +24,7 @@ def of_run(folder, key, hparams, z_dim, labels=None, **changes):
     groups = evaluate.posterior_means(
         Trained(model, params, hparams), np.asarray(x), scale="unit", batch_size=50
     )
-    subject = plots.Subject(model, params, hparams, x, labels)
+    subject = plots.Subject(Trained(model, params, hparams), x, labels)
     kls = [[1.5] * z_dim]
     plots.of_run(folder, subject, groups, kls, ROWS)
     return {path.stem for path in folder.iterdir()}
@@ -49,7 +49,7 @@ def test_two_latents_have_a_manifold_and_colours_work(tmp_path, key, hparams):
 
 def test_pictures_of_a_moment_carry_its_name(tmp_path, key, hparams):
     model, params, x = setup(key, 2)
-    subject = plots.Subject(model, params, hparams, x, None)
+    subject = plots.Subject(Trained(model, params, hparams), x, None)
     plots.of_moment(tmp_path, "0012", subject, ROWS, 12)
     names = {path.name for path in tmp_path.iterdir()}
     numbered = {"reconstructions_0012.png", "samples_0012.png"}
@@ -65,7 +65,7 @@ def test_pictures_show_the_same_images_and_latents_every_time(
         drawing, "reconstructions", lambda *args: drawn.extend(args[1:])
     )
     model, params, x = setup(key, 2)
-    subject = plots.Subject(model, params, hparams, x, None)
+    subject = plots.Subject(Trained(model, params, hparams), x, None)
     for name in ("one", "other"):
         plots.of_moment(tmp_path, name, subject, ROWS, 1)
     for first, second in zip(drawn[:3], drawn[3:], strict=True):

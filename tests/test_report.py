@@ -165,8 +165,9 @@ def test_active_units_are_counted_over_all_groups():
     assert "groups" not in report.latents((used,))["active_units"]
 
 
-def test_latents_that_are_not_finite_are_not_counted_as_unused():
-    lost = evaluate.Posteriors(*np.full((3, 2, 4), np.nan, np.float32))
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_latents_that_are_not_finite_are_not_counted_as_unused(number):
+    lost = evaluate.Posteriors(*np.full((3, 2, 4), number, np.float32))
     assert report.latents((lost,))["active_units"]["value"] is None
 
 

@@ -192,3 +192,8 @@ def test_the_number_of_parameters_is_that_of_its_layers(key):
     shapes = jax.eval_shape(model.init, key)
     count = sum(leaf.size for leaf in jax.tree.leaves(shapes))
     assert count == expected == 842_164
+
+
+def test_every_stage_adds_a_group_of_latents():
+    groups = [model.z_dims for model in stages("resprovae", SHAPE)[:3]]
+    assert groups == [(3,), (3, 3), (3, 3, 3)]

@@ -70,8 +70,7 @@ def bound_on(at, of):
 
 def test_pictures_take_only_the_images_that_they_show(opened):
     at, of = opened()
-    phase = at.job.phases[-1]
-    subject = final.pictured(at, phase, of.params, at.job.plan[-1].end_step)
+    subject = final.pictured(at, of)
     images, labels = at.job.dataset.test
     np.testing.assert_array_equal(subject.x, images[:30] / np.float32(255))
     np.testing.assert_array_equal(subject.labels, labels)

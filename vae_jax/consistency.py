@@ -1,6 +1,14 @@
 """What must hold between fields of a config, or between them and the images."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+
+WEIGHTED = ("iwae", "stl", "dreg")  # objectives that are importance-weighted
+# Fields of the ``loss`` section that change what the KL does in it, and when they are
+# off.
+PRESSURES = {"free_bits": 0.0, "capacity": 0.0, "tc_weight": 1.0}
 
 
 def check_patience(patience: int, num_valid: int) -> None:
@@ -17,14 +25,7 @@ def check_patience(patience: int, num_valid: int) -> None:
 
 
 def check_rises(
-    epochs: int,
-    steps: int,
-    *,
-    warmup_steps: int,
-    warmup_epochs: int,
-    warmup_cycles: int,
-    capacity_epochs: int,
-    **_: object,
+    epochs: int, steps: int, *, warmup_steps: int, loss: Mapping[str, Any]
 ) -> None:
     """Accepts numbers that come to their full height before training ends.
 
@@ -32,138 +33,100 @@ def check_rises(
         epochs: of the whole run.
         steps: likewise.
         warmup_steps: of the learning rate.
-        warmup_epochs: this and all others are fields of the ``loss`` section.
-        warmup_cycles: likewise; between two rises are as many epochs at the height.
-        capacity_epochs: likewise.
+        loss: the ``loss`` section. Between two rises of beta are as many epochs at its
+            full height.
 
     Raises:
         ValueError: if one does not.
     """
+    warmup_epochs, cycles = loss["warmup_epochs"], loss["warmup_cycles"]
     for field, rise, what, most in (
         ("optim.warmup_steps", warmup_steps, "steps", steps),
         ("loss.warmup_epochs", warmup_epochs, "epochs", epochs),
-        ("loss.capacity_epochs", capacity_epochs, "epochs", epochs),
+        ("loss.capacity_epochs", loss["capacity_epochs"], "epochs", epochs),
     ):
         if rise > most:
             raise ValueError(
                 f"{field}: must be at most the {what} of the run, {most}, got {rise}"
             )
-    if (2 * warmup_cycles - 1) * warmup_epochs > epochs:
+    if (2 * cycles - 1) * warmup_epochs > epochs:
         raise ValueError(
             f"loss.warmup_cycles: must be at most {(epochs // warmup_epochs + 1) // 2} "
             f"for the last of them to rise to the end in {epochs} epochs with "
-            f"loss.warmup_epochs={warmup_epochs}, got {warmup_cycles}"
+            f"loss.warmup_epochs={warmup_epochs}, got {cycles}"
         )
 
 
-def check_companions(
-    kl: str,
-    kl_samples: int,
-    warmup_epochs: int,
-    warmup_cycles: int,
-    capacity: float,
-    capacity_epochs: int,
-    **_: object,
-) -> None:
+def check_companions(loss: Mapping[str, Any]) -> None:
     """Accepts fields of the ``loss`` section that say more of what another turns on.
 
     Raises:
         ValueError: if one is set and that is off, so that it would have no effect.
     """
-    for field, value, unset, other, is_on in (
-        ("kl_samples", kl_samples, 1, f"kl={kl}", kl == "mc"),
-        ("warmup_cycles", warmup_cycles, 1, "warmup_epochs=0", warmup_epochs > 0),
-        ("capacity_epochs", capacity_epochs, 0, "capacity=0.0", capacity > 0),
+    for field, unset, other, is_on in (
+        ("kl_samples", 1, "kl", loss["kl"] == "mc"),
+        ("warmup_cycles", 1, "warmup_epochs", loss["warmup_epochs"] > 0),
+        ("capacity_epochs", 0, "capacity", loss["capacity"] > 0),
     ):
-        if value != unset and not is_on:
+        if loss[field] != unset and not is_on:
             raise ValueError(
-                f"loss.{field}: must be {unset} with loss.{other}, got {value}"
+                f"loss.{field}: must be {unset} with loss.{other}={loss[other]}, "
+                f"got {loss[field]}"
             )
 
 
-def check_pressure(
-    kl: str, free_bits: float, capacity: float, tc_weight: float, **_: object
-) -> None:
+def check_pressure(loss: Mapping[str, Any]) -> None:
     """Accepts at most one change of what the KL does in the loss, if it is defined.
-
-    Args:
-        kl: this and all others are fields of the ``loss`` section.
-        free_bits: likewise.
-        capacity: likewise.
-        tc_weight: likewise.
 
     Raises:
         ValueError: otherwise.
     """
-    fields = {"free_bits": free_bits, "capacity": capacity, "tc_weight": tc_weight}
-    off = {"free_bits": 0.0, "capacity": 0.0, "tc_weight": 1.0}
-    used = [name for name in fields if fields[name] != off[name]]
+    used = [name for name, off in PRESSURES.items() if loss[name] != off]
     if len(used) > 1:
         first, second = used[:2]
         raise ValueError(
-            f"loss.{second}: must be {off[second]} with loss.{first}="
-            f"{fields[first]}, got {fields[second]}"
+            f"loss.{second}: must be {PRESSURES[second]} with loss.{first}="
+            f"{loss[first]}, got {loss[second]}"
         )
-    if kl != "analytic" and used and used != ["tc_weight"]:
+    if loss["kl"] != "analytic" and used and used != ["tc_weight"]:
         raise ValueError(
             f"loss.kl: must be analytic for loss.{used[0]}, as estimates of the KL may "
-            f"be negative, got {kl!r}"
+            f"be negative, got {loss['kl']!r}"
         )
 
 
-def check_objective(
-    groups: int,
-    fadein_ratio: float,
-    *,
-    objective: str,
-    iw_samples: int,
-    beta: float,
-    free_bits: float,
-    capacity: float,
-    tc_weight: float,
-    stage_loss_scale: str,
-    **_: object,
-) -> None:
+def check_objective(groups: int, fadein_ratio: float, loss: Mapping[str, Any]) -> None:
     """Accepts an objective that is defined for the model and with the other fields.
 
     Args:
         groups: of latents.
         fadein_ratio: part of a stage over which it is faded in.
-        objective: this and all others are fields of the ``loss`` section.
-        iw_samples: likewise.
-        beta: likewise.
-        free_bits: likewise.
-        capacity: likewise.
-        tc_weight: likewise.
-        stage_loss_scale: likewise; ``none`` for models that do not grow.
+        loss: the ``loss`` section, its ``stage_loss_scale`` ``none`` for models that
+            do not grow.
 
     Raises:
         ValueError: otherwise.
     """
-    if tc_weight != 1 and groups > 1:
+    objective = loss["objective"]
+    if loss["tc_weight"] != 1 and groups > 1:
         raise ValueError(
             "loss.tc_weight: must be 1.0 for a model of several groups of latents, "
-            f"{groups}, got {tc_weight}"
+            f"{groups}, got {loss['tc_weight']}"
         )
-    if objective == "elbo":
-        if iw_samples != 1:
+    if objective not in WEIGHTED:
+        if loss["iw_samples"] != 1:
             raise ValueError(
-                "loss.iw_samples: must be 1 for loss.objective=elbo, got "
-                f"{iw_samples}; try --config.loss.objective=iwae"
+                f"loss.iw_samples: must be 1 for loss.objective={objective}, got "
+                f"{loss['iw_samples']}; try --config.loss.objective=iwae"
             )
         return
-    needed = {
-        "beta": (beta, 1.0, ", which may rise to it"),
-        "free_bits": (free_bits, 0.0, ""),
-        "capacity": (capacity, 0.0, ""),
-        "tc_weight": (tc_weight, 1.0, ""),
-        "stage_loss_scale": (stage_loss_scale, "none", ""),
-    }
-    for name, (given, only, note) in needed.items():
-        if given != only:
+    needed = {"beta": 1.0, **PRESSURES, "stage_loss_scale": "none"}
+    for name, only in needed.items():
+        if loss[name] != only:
+            note = ", which may rise to it" if name == "beta" else ""
             raise ValueError(
                 f"loss.{name}: must be {only} for loss.objective={objective}{note}, "
-                f"got {given}"
+                f"got {loss[name]}"
             )
     if groups > 1 and objective != "iwae":
         raise ValueError(
@@ -179,26 +142,19 @@ def check_objective(
 
 
 def check_microbatches(
-    microbatches: int,
-    batch_sizes: tuple[int, ...],
-    *,
-    free_bits: float,
-    tc_weight: float,
-    **_: object,
+    microbatches: int, batch_sizes: tuple[int, ...], loss: Mapping[str, Any]
 ) -> None:
     """Accepts a number of parts into which every batch and its loss can be cut.
 
     Raises:
         ValueError: if one cannot, as the loss of an image depends on all of its batch.
     """
-    if microbatches > 1 and (free_bits or tc_weight != 1):
-        name, value = (
-            ("free_bits", free_bits) if free_bits else ("tc_weight", tc_weight)
-        )
-        raise ValueError(
-            f"train.microbatches: must be 1 for loss.{name}={value}, which is of whole "
-            f"batches, got {microbatches}"
-        )
+    for name in ("free_bits", "tc_weight"):
+        if microbatches > 1 and loss[name] != PRESSURES[name]:
+            raise ValueError(
+                f"train.microbatches: must be 1 for loss.{name}={loss[name]}, which is "
+                f"of whole batches, got {microbatches}"
+            )
     for size in batch_sizes:
         if size % microbatches:
             raise ValueError(

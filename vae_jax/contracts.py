@@ -96,6 +96,7 @@ class Model(NamedTuple):
     """
 
     image_shape: tuple[int, int, int]  # of the full image: height, width, channels
+    z_dims: tuple[int, ...]  # latents of each group, coarsest first
     likelihood: Likelihood
     init: Callable[..., Params]  # (key)
     apply: Callable[..., Output]  # (params, x, key, alpha)
@@ -112,7 +113,7 @@ class Model(NamedTuple):
     # (pixels, or an image made of them) -> the same in the full image's size
     enlarge: Callable[[Array], Array] = lambda pixels: pixels
     loss_scale: float = 1.0  # of the reconstruction in the loss, and there alone
-    floats_per_pixel: int = 1  # what decoding takes, beside models of narrow layers
+    floats_per_pixel: int = 1  # what decoding takes; 1 for layers that are narrow
     # (params, zs, alpha) -> what each group adds to ``decode``, and the sum so far
     residuals: Callable[..., tuple[tuple[Array, ...], tuple[Array, ...]]] | None = None
     # (params, key, z) -> all groups: the first is z, the others are drawn from their

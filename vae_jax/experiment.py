@@ -173,8 +173,8 @@ def finished(
 
     Args:
         workdir: of the run.
-        epochs: for which it shall have trained,
-        patience: unless it had no better bound for so many; 0: whatever the bounds.
+        epochs: that end a run.
+        patience: epochs without a better bound, which end it too; 0: they do not.
         table: shows an evaluation.
     """
     path = pathlib.Path(workdir or "", "eval.json")

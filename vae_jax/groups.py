@@ -28,21 +28,14 @@ def by_stage(
         return {name: tx.init(group(params, name)) for name in names(num_stages)}
 
     def update(grads, state, params=None, **extra):
-        reached, state = {}, dict(state)
+        updates, state = jax.tree.map(jnp.zeros_like, grads), dict(state)
         for name in names(stage + 1):
             own = None if params is None else group(params, name)
-            reached[name], state[name] = tx.update(
+            found, state[name] = tx.update(
                 group(grads, name), state[name], own, **extra
             )
-        updates = {
-            section: {
-                name: reached[name][section]
-                if name in reached
-                else jax.tree.map(jnp.zeros_like, grads[section][name])
-                for name in grads[section]
-            }
-            for section in grads
-        }
+            for section in updates:
+                updates[section][name] = found[section]
         return updates, state
 
     return type(tx)(init, update)

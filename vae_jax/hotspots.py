@@ -16,7 +16,7 @@ FORWARD, BACKWARD, OTHER = "forward", "backward", "other"
 # Of how the program is built, and not of what it computes.
 BUILT_OF = re.compile(
     "jit|while|body|cond|closed_call|branch_[0-9]+_fun|checkpoint|rematted_computation|"
-    "custom_[jv][jv]p_call|core_call|remat"
+    "custom_[jv][jv]p_call|core_call|remat|eval_jaxpr"
 )
 
 

@@ -107,11 +107,13 @@ def sigma(model: Model, params: Params, hparams: Hparams) -> dict[str, Any]:
 
 def latents(groups: tuple[evaluate.Posteriors, ...]) -> dict[str, Any]:
     """The number of latents in use, as a number of the table, group by group."""
-    counts = [evaluate.active_units(of.mean, of.noise) for of in groups]
+    counts = [
+        evaluate.active_units(of.mean, of.noise) if np.isfinite(of.mean).all() else None
+        for of in groups
+    ]
     total = sum(of.mean.shape[1] for of in groups)
-    finite = all(np.isfinite(of.mean).all() for of in groups)
     found = {
-        "value": sum(counts) if finite else None,
+        "value": None if None in counts else sum(counts),
         "unit": f"of {total} latents",
         "n": len(groups[0].mean),
         "how": f"variance of the posterior mean over images above {evaluate.ACTIVE}",

@@ -130,7 +130,7 @@ def build(config: ConfigDict, dataset: data.Dataset) -> Job:
         sum(stage.epochs for stage in plan),
         plan[-1].end_step,
         warmup_steps=config.optim.warmup_steps,
-        **config.loss,
+        loss=config.loss.to_dict(),
     )
     rates = growth.per_stage("optim.lr", config.optim.lr, num_stages)
     stages = [
@@ -163,7 +163,7 @@ def _check_fields(config: ConfigDict, dataset: data.Dataset) -> None:
     consistency.check_output_bias(model.output_bias, model.name, loss.recon)
     consistency.check_decay(config.optim.schedule, config.optim.decay_epochs)
     consistency.check_microbatches(
-        config.train.microbatches, config.data.batch_size, **loss
+        config.train.microbatches, config.data.batch_size, loss.to_dict()
     )
 
 
@@ -182,12 +182,12 @@ def build_objective(config: ConfigDict, model: Model, num_images: int) -> Object
         ValueError: if it is not defined for the model, or with other fields.
     """
     loss = config.loss.to_dict()
-    consistency.check_companions(**loss)
-    consistency.check_pressure(**loss)
+    consistency.check_companions(loss)
+    consistency.check_pressure(loss)
     fadein_ratio = config.train.fadein_ratio
     if model.num_stages == 1:
         loss["stage_loss_scale"], fadein_ratio = "none", 0.0
-    consistency.check_objective(_num_groups(model), fadein_ratio, **loss)
+    consistency.check_objective(len(model.z_dims), fadein_ratio, loss)
     return objectives.build(
         config.loss.objective,
         config.loss.kl,
@@ -195,15 +195,6 @@ def build_objective(config: ConfigDict, model: Model, num_images: int) -> Object
         iw_samples=config.loss.iw_samples,
         tc_images=num_images if config.loss.tc_weight != 1 else 0,
     )
-
-
-def _num_groups(model: Model) -> int:
-    """Of latents, without computing any."""
-
-    def draw(key):
-        return model.sample_prior(model.init(key), key, 1)
-
-    return len(jax.eval_shape(draw, jax.random.key(0)))
 
 
 def _check_memory(shapes: train.TrainState) -> None:

@@ -17,7 +17,14 @@ from vae_jax import (
     schedules,
     train,
 )
-from vae_jax.contracts import Hparams, Model, Objective, Schedule
+from vae_jax.contracts import (
+    Hparams,
+    Model,
+    Objective,
+    Params,
+    Schedule,
+    Trained,
+)
 
 
 class Phase(NamedTuple):
@@ -38,6 +45,10 @@ class Phase(NamedTuple):
     def hparams_at(self, step: int) -> Hparams:
         """The numbers at which the model is evaluated after so many steps."""
         return self.hparams._replace(alpha=jnp.float32(self.alpha_at(step)))
+
+    def trained(self, params: Params, step: int) -> Trained:
+        """The model with parameters as they are after so many steps."""
+        return Trained(self.model, params, self.hparams_at(step))
 
     def place_at(self, step: int) -> dict[str, Any]:
         """Where in its growth the model is after so many steps, for the record."""

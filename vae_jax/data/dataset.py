@@ -31,7 +31,7 @@ class Dataset(NamedTuple):
 
 
 class Raw(NamedTuple):
-    """A data set as its source gives it: in its order, grey, not cut yet."""
+    """A data set as its source gives it: in its order, neither binarised nor cut."""
 
     source: str
     train: Split

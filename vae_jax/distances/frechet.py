@@ -144,10 +144,5 @@ def _between(mean_a, root_a, mean_b, root_b) -> float:
 
 def _intercept(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Where the least-squares line meets x = 0, and the standard error of that."""
-    centred = x - x.mean()
-    squares = np.square(centred).sum()
-    slope = (centred * y).sum() / squares
-    residual = y - y.mean() - slope * centred
-    variance = np.square(residual).sum() / (len(x) - 2)
-    error = np.sqrt(variance * (1 / len(x) + x.mean() ** 2 / squares))
-    return float(y.mean() - slope * x.mean()), float(error)
+    (_, value), covariance = np.polyfit(x, y, 1, cov=True)
+    return float(value), float(np.sqrt(covariance[1, 1]))

@@ -1,6 +1,6 @@
 """What is measured of a model over a whole data set, and what pictures need of it."""
 
-from vae_jax.evaluate.batches import KEY, Estimate, estimate, in_batches
+from vae_jax.evaluate.batches import SEED, Estimate, estimate, in_batches
 from vae_jax.evaluate.bounds import bits_per_dim, bound_kind, make_terms
 from vae_jax.evaluate.images import (
     batches_of_images,
@@ -14,6 +14,7 @@ from vae_jax.evaluate.latents import (
     ACTIVE,
     ANCESTORS,
     Decomposition,
+    Draw,
     Posteriors,
     active_units,
     completed,
@@ -21,7 +22,6 @@ from vae_jax.evaluate.latents import (
     draw_latents,
     from_prior,
     has_mixture,
-    num_groups,
     posterior_means,
     posteriors,
 )
@@ -29,8 +29,9 @@ from vae_jax.evaluate.latents import (
 __all__ = [
     "ACTIVE",
     "ANCESTORS",
-    "KEY",
+    "SEED",
     "Decomposition",
+    "Draw",
     "Estimate",
     "Importance",
     "Posteriors",
@@ -49,7 +50,6 @@ __all__ = [
     "in_batches",
     "make_bound",
     "make_terms",
-    "num_groups",
     "posterior_means",
     "posteriors",
     "reconstruct",

@@ -14,7 +14,7 @@ from vae_jax import mesh, pixels
 from vae_jax.data import Images
 
 # Evaluation draws its own latents, the same for every epoch, run and seed.
-KEY = 2_860_486_313  # not a seed that a user is likely to choose
+SEED = 2_860_486_313  # not a seed that a user is likely to choose
 
 
 # Accelerators would otherwise round the factors of products to 10 or 8 bits.
@@ -83,7 +83,7 @@ def of_each(
     """
 
     def of_one(x, row):
-        return function(x[None], jax.random.fold_in(jax.random.key(KEY), row))
+        return function(x[None], jax.random.fold_in(jax.random.key(SEED), row))
 
     return jax.vmap(of_one)(pixels.to_float(images, scale), rows)
 

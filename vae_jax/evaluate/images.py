@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from vae_jax import mesh
 from vae_jax.contracts import Hparams, Model, Params, Trained
-from vae_jax.evaluate.batches import KEY, each_batch
+from vae_jax.evaluate.batches import SEED, each_batch
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -73,7 +73,7 @@ def _images_of(model, draw, params, zs, rows, hparams):
 
     def of_one(pixels, row):
         # No key of the image's latents, whose noise would be that of its pixels.
-        key = jax.random.fold_in(jax.random.key(KEY + 1), row)
+        key = jax.random.fold_in(jax.random.key(SEED + 1), row)
         own = model.likelihood_params(params)
         return model.likelihood.sample(key, own, hparams, pixels)
 

@@ -28,18 +28,20 @@ class Posteriors(NamedTuple):
     noise: Float[np.ndarray, "N Z"]  # variance that the mean has by those draws
 
 
+class Draw(NamedTuple):
+    """A draw of one group of latents for every image."""
+
+    z: Float[np.ndarray, "N Z"]
+    posterior: Normal  # that it was drawn from
+    log_prior: Float[np.ndarray, " N"]  # log p(z)
+
+
 class Decomposition(NamedTuple):
     """Parts of KL(q(z|x) || p(z)), in nats for each draw; their sum is its estimate."""
 
     mutual_information: Float[np.ndarray, " N"]  # log q(z|n) - log q(z)
     total_correlation: Float[np.ndarray, " N"]  # log q(z) - sum_j log q(z_j)
     dimension_wise_kl: Float[np.ndarray, " N"]  # sum_j log q(z_j) - log p(z)
-
-
-def num_groups(of: Trained) -> int:
-    """How many groups of latents the model has at its stage."""
-    draw = functools.partial(of.model.sample_prior, num=1)
-    return len(jax.eval_shape(draw, of.params, jax.random.key(0)))
 
 
 def has_mixture(of: Trained) -> bool:
@@ -158,42 +160,19 @@ def active_units(
 
 def draw_latents(
     of: Trained, images: Images, *, scale: str, batch_size: int
-) -> tuple[Latent, ...]:
-    """One draw of every group of latents for every image, ``[N, Z]`` on the host.
-
-    A mixture is no image's own: it stays as it is.
-    """
-    drawn = _of_all(_draw, of, images, scale, batch_size)
-    with float32_products():
-        shared = jax.device_get(_mixtures(of.model, of.params, of.hparams))
-    return tuple(
-        latent if latent.prior else latent._replace(prior=prior)
-        for latent, prior in zip(drawn, shared, strict=True)
-    )
+) -> tuple[Draw, ...]:
+    """One draw of every group of latents for every image, on the host."""
+    return _of_all(_draw, of, images, scale, batch_size)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _draw(model, scale, params, images, rows, hparams):
     def of_image(x, key):
         latents = model.encode(params, x, key, hparams.alpha)
-        return tuple(map(_own, latents))
+        return [Draw(z, q, losses.log_prior(z, *p)) for z, q, p, _ in latents]
 
     found = of_each(of_image, images, rows, scale)
-    return jax.tree.map(lambda values: values[:, 0], found)
-
-
-def _own(latent: Latent) -> Latent:
-    """Without a mixture, which would be repeated for each image."""
-    prior = None if isinstance(latent.prior, Mixture) else latent.prior
-    return latent._replace(prior=prior, weight=jnp.ones(1))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _mixtures(model, params, hparams):
-    """The priors that are the same for every image, and None for others."""
-    nothing = jnp.zeros((1, *model.image_shape))
-    priors = [of.prior for of in model.encode(params, nothing, None, hparams.alpha)]
-    return tuple(prior if isinstance(prior, Mixture) else None for prior in priors)
+    return tuple(jax.tree.map(lambda values: values[:, 0], found))
 
 
 def _of_all(compiled, of: Trained, images: Images, scale: str, batch_size: int):
@@ -204,7 +183,7 @@ def _of_all(compiled, of: Trained, images: Images, scale: str, batch_size: int):
 
 
 def decompose_kl(
-    latents: Latent, tell: Callable[[int], None] = lambda done: None
+    drawn: Draw, tell: Callable[[int], None] = lambda done: None
 ) -> Decomposition:
     """The KL of one group as mutual information, total correlation and a rest.
 
@@ -216,33 +195,25 @@ def decompose_kl(
 
     Takes time and a bounded amount of memory for N^2 Z log-densities.
 
-    Args:
-        latents: a draw for each image, its posterior and its prior, ``[N, Z]``, or a
-            mixture for all of them.
-        tell: hears how many images are done.
+    ``tell`` hears how many images are done.
 
     Source:
         Hoffman & Johnson 2016 (ELBO surgery); Chen et al. 2018 (arXiv:1802.04942),
         equation 2.
     """
-    num, dims = latents.z.shape
+    num, dims = drawn.z.shape
     at_once = max(NUMBERS_AT_ONCE // (num * dims), 1)
-    posterior = jax.tree.map(jnp.asarray, latents.posterior)
+    posterior = jax.tree.map(jnp.asarray, drawn.posterior)
 
-    def of(z, rows):
+    def of(_, rows):
         own = rows.clip(max=num - 1)
-        mine, prior = Normal(*(a[own] for a in latents.posterior)), latents.prior
-        if not isinstance(prior, Mixture):
-            prior = Normal(*(a[own] for a in prior))
-        return _decompose(z, mine, prior, posterior)
+        return _decompose(jax.tree.map(lambda values: values[own], drawn), posterior)
 
-    return in_batches(of, np.asarray(latents.z), at_once, tell)
+    return in_batches(of, np.asarray(drawn.z), at_once, tell)
 
 
 @jax.jit
-def _decompose(
-    z: Float[Array, "B Z"], own: Normal, prior: Normal | Mixture, every: Normal
-) -> Decomposition:
+def _decompose(drawn: Draw, every: Normal) -> Decomposition:
     num, dims = every.mean.shape
 
     def of_draw(z, own, log_prior):
@@ -255,7 +226,7 @@ def _decompose(
             log_each - log_prior,
         )
 
-    return jax.vmap(of_draw)(z, own, losses.log_prior(z, *prior))
+    return jax.vmap(of_draw)(*drawn)
 
 
 def _log_normal(z: Float[Array, "*B Z"], of: Normal) -> Float[Array, "*B Z"]:

@@ -1,6 +1,6 @@
 """Terms of the variational bound, one number per example.
 
-Conventions that hold for every function here:
+Conventions that hold for every function here, unless it says otherwise:
 
 * Arrays lead with a batch axis ``B``; the axes after it, ``...``, are the event.
 * The result has shape ``[B]``: summed over the event, never averaged over the batch.
@@ -8,7 +8,7 @@ Conventions that hold for every function here:
   own example, but for ``total_correlation``, which compares them.
 * Units are nats. ``nats_to_bits_per_dim`` converts for reporting.
 * ``*_nll``, ``*_loss`` and ``kl_*`` are costs (lower is better); only ``elbo`` and
-  ``log_*`` go up. No function changes sign on the way out.
+  ``log_*`` go up.
 * ``weights`` counts each value of the event that often: a scalar, or an array of the
   event's rank plus one whose axes are 1 or those of the targets.
 

@@ -73,24 +73,17 @@ def build(
     channels: tuple[int, ...],
     hidden_dim: int,
     hidden_layers: int,
-    activation: str,
-    init: str,
-    logvar_range: tuple[float, ...],
-    remat: bool,
-    **of_prior: object,
+    **fields: object,
 ) -> Model:
     """Channels (32, 64) and no hidden layer is the original system's CNN."""
     (z_dim,) = plain.z_dims(z_dim)
-    height, width, colours = image_shape
-    pixels_shape = (height, width, colours * likelihood.channels_per_pixel)
-    sizes = channels, hidden_dim, hidden_layers
-    style = plain.Style(activation, init, logvar_range)
+    pixels_shape = plain.pixels_shape(image_shape, likelihood)
+    sizes = channels, hidden_dim, hidden_layers, plain.style(**fields)
     return plain.build(
-        Encoder(z_dim, *sizes, style),
-        Decoder(pixels_shape, *sizes, style),
+        Encoder(z_dim, *sizes),
+        Decoder(pixels_shape, *sizes),
         image_shape,
         z_dim,
         likelihood,
-        remat,
-        **of_prior,
+        **fields,
     )

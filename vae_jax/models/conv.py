@@ -22,7 +22,8 @@ from jaxtyping import Array, Float
 from vae_jax.models import pyramid, toom_cook
 
 LECUN = nn.initializers.lecun_normal()
-LEAST_INPUTS = 72  # of an output, from which on fewer products make up for more sums
+# Of each output, for which the tiles' fewer products outweigh their extra sums.
+LEAST_INPUTS = 72
 
 
 def conv(

@@ -122,11 +122,7 @@ def build(
     channels: tuple[int, ...],
     hidden_dim: int,
     hidden_layers: int,
-    activation: str,
-    init: str,
-    logvar_range: tuple[float, ...],
-    remat: bool,
-    **of_prior: object,
+    **fields: object,
 ) -> Model:
     """Channels (32, 64), two gated hidden layers of 300 are the published convHVAE.
 
@@ -134,12 +130,12 @@ def build(
     """
     z_dims = plain.z_dims(z_dim, groups=2)
     outputs = image_shape[2] * likelihood.channels_per_pixel
-    style = plain.Style(activation, init, logvar_range)
+    style = plain.style(**fields)
     networks = hvae.Networks(
         top_encoder=TopEncoder(z_dims[0], channels, style),
         encoder=Encoder(z_dims[1], channels, hidden_dim, style),
         top_decoder=hvae.Gaussian(z_dims[1], hidden_dim, hidden_layers, style),
         decoder=Decoder(image_shape, outputs, channels[-1], hidden_dim, style),
     )
-    model = hvae.record(networks, image_shape, z_dims, likelihood, remat, **of_prior)
+    model = hvae.record(networks, image_shape, z_dims, likelihood, **fields)
     return model._replace(floats_per_pixel=FLOATS_PER_PIXEL)

@@ -121,7 +121,7 @@ class Spread(nn.Module):
 
 
 def _activated(h: Float[Array, "B H W C"], group_norm: bool) -> Float[Array, "B H W C"]:
-    """To be called within a compact module, whose the normalisation becomes."""
+    """To be called in a compact module, of which the normalisation becomes a part."""
     if group_norm:
         # Groups of four channels, or of as few more as divide them.
         channels = h.shape[-1]
@@ -134,6 +134,7 @@ def _activated(h: Float[Array, "B H W C"], group_norm: bool) -> Float[Array, "B 
 def sizes(
     image_shape: tuple[int, int, int],
     likelihood: Likelihood,
+    *,
     start_res: int,
     final_res: int,
     base_ch: int,
@@ -141,6 +142,7 @@ def sizes(
     residual: bool,
     group_norm: bool,
     remat: bool,
+    **_: object,
 ) -> Sizes:
     """The sizes of all stages. ``base_ch`` halves with every stage, down to ``min_ch``.
 
@@ -193,6 +195,7 @@ def decoded(
 def record(
     network: Any,
     image_shape: tuple[int, int, int],
+    z_dims: tuple[int, ...],
     likelihood: Likelihood,
     stage_loss_scale: str,
 ) -> Model:
@@ -216,6 +219,7 @@ def record(
 
     return Model(
         image_shape=image_shape,
+        z_dims=z_dims,
         likelihood=likelihood,
         init=init,
         apply=network.apply,

@@ -85,12 +85,13 @@ def record(
     image_shape: tuple[int, int, int],
     z_dims: tuple[int, int],
     likelihood: Likelihood,
+    *,
     remat: bool,
     **of_prior: object,
 ) -> Model:
     """Joins four networks into a model. ``z_dims`` are those of z2 and of z1.
 
-    ``of_prior`` are the fields that ``priors.build`` takes.
+    ``of_prior`` has the fields that ``priors.build`` takes.
     """
 
     def run(net, name, *inputs):
@@ -140,6 +141,7 @@ def record(
 
     return plain.record(
         image_shape,
+        z_dims,
         likelihood,
         init=init,
         encode=encode,
@@ -156,11 +158,7 @@ def build(
     z_dim: int | tuple[int, ...],
     hidden_dim: int,
     hidden_layers: int,
-    activation: str,
-    init: str,
-    logvar_range: tuple[float, ...],
-    remat: bool,
-    **of_prior: object,
+    **fields: object,
 ) -> Model:
     """Two gated hidden layers of 300 and 40 latents twice is the published HVAE.
 
@@ -168,13 +166,12 @@ def build(
     p(z1|z2) too.
     """
     z_dims = plain.z_dims(z_dim, groups=2)
-    height, width, colours = image_shape
-    pixels_shape = (height, width, colours * likelihood.channels_per_pixel)
-    sizes = hidden_dim, hidden_layers, plain.Style(activation, init, logvar_range)
+    pixels_shape = plain.pixels_shape(image_shape, likelihood)
+    sizes = hidden_dim, hidden_layers, plain.style(**fields)
     networks = Networks(
         top_encoder=Gaussian(z_dims[0], *sizes),
         encoder=Gaussian(z_dims[1], *sizes),
         top_decoder=Gaussian(z_dims[1], *sizes),
         decoder=Decoder(pixels_shape, *sizes),
     )
-    return record(networks, image_shape, z_dims, likelihood, remat, **of_prior)
+    return record(networks, image_shape, z_dims, likelihood, **fields)

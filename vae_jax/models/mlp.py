@@ -50,23 +50,17 @@ def build(
     z_dim: int | tuple[int, ...],
     hidden_dim: int,
     hidden_layers: int,
-    activation: str,
-    init: str,
-    logvar_range: tuple[float, ...],
-    remat: bool,
-    **of_prior: object,
+    **fields: object,
 ) -> Model:
     """Two hidden layers of 400 and 20 latents is the original system's MLP."""
     (z_dim,) = plain.z_dims(z_dim)
-    height, width, colours = image_shape
-    pixels_shape = (height, width, colours * likelihood.channels_per_pixel)
-    sizes = hidden_dim, hidden_layers, plain.Style(activation, init, logvar_range)
+    pixels_shape = plain.pixels_shape(image_shape, likelihood)
+    sizes = hidden_dim, hidden_layers, plain.style(**fields)
     return plain.build(
         Encoder(z_dim, *sizes),
         Decoder(pixels_shape, *sizes),
         image_shape,
         z_dim,
         likelihood,
-        remat,
-        **of_prior,
+        **fields,
     )

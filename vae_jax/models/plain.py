@@ -49,6 +49,12 @@ class Style(NamedTuple):
         return Heads(z_dim, INITS[self.init], self.logvar_range, name="heads")
 
 
+def style(
+    *, activation: str, init: str, logvar_range: tuple[float, ...], **_: object
+) -> Style:
+    return Style(activation, init, logvar_range)
+
+
 class Heads(nn.Module):
     """Features to the posterior: one dense layer for the mean, one for the logvar."""
 
@@ -129,6 +135,14 @@ def draw(
     return Latent(z, posterior, Normal(jnp.zeros_like(z), jnp.zeros_like(z)), weight)
 
 
+def pixels_shape(
+    image_shape: tuple[int, int, int], likelihood: Likelihood
+) -> tuple[int, int, int]:
+    """Height, width, and decoder outputs for each pixel."""
+    height, width, colours = image_shape
+    return height, width, colours * likelihood.channels_per_pixel
+
+
 def z_dims(z_dim: int | tuple[int, ...], groups: int = 1) -> tuple[int, ...]:
     """The number of latents in each group; one number is that of every group.
 
@@ -151,12 +165,13 @@ def build(
     image_shape: tuple[int, int, int],
     z_dim: int,
     likelihood: Likelihood,
+    *,
     remat: bool,
     **of_prior: object,
 ) -> Model:
     """Joins an encoder (x to ``Normal``) and a decoder (z to pixels) into a model.
 
-    ``of_prior`` are the fields that ``priors.build`` takes.
+    ``of_prior`` has the fields that ``priors.build`` takes.
     """
 
     def posterior_of(net, x):
@@ -190,6 +205,7 @@ def build(
 
     return record(
         image_shape,
+        (z_dim,),
         likelihood,
         init=init,
         encode=encode,
@@ -212,6 +228,7 @@ def biased(model: Model, bias: Float[np.ndarray, "H W P"]) -> Model:
 
 def record(
     image_shape: tuple[int, int, int],
+    z_dims: tuple[int, ...],
     likelihood: Likelihood,
     *,
     encode: Callable[..., tuple[Latent, ...]],
@@ -227,6 +244,7 @@ def record(
 
     return Model(
         image_shape=image_shape,
+        z_dims=z_dims,
         resolution=image_shape[:2],
         likelihood=likelihood,
         apply=apply,

@@ -90,24 +90,15 @@ def build(
     *,
     stage: int,
     z_dim: int | tuple[int, ...],
-    start_res: int,
-    final_res: int,
-    base_ch: int,
-    min_ch: int,
-    residual: bool,
-    group_norm: bool,
     stage_loss_scale: str,
-    remat: bool,
-    **_: object,
+    **fields: object,
 ) -> Model:
     """Neither ``residual`` nor ``group_norm`` is the original system's ProVAE."""
     (z_dim,) = plain.z_dims(z_dim)
-    resolutions, channels = (start_res, final_res), (base_ch, min_ch)
-    blocks = {"residual": residual, "group_norm": group_norm, "remat": remat}
-    sizes = growing.sizes(image_shape, likelihood, *resolutions, *channels, **blocks)
+    sizes = growing.sizes(image_shape, likelihood, **fields)
     parts = [_parts(sizes, index, z_dim) for index in range(sizes.pyramid.num_stages)]
     network = ProVAE(sizes, parts, stage, z_dim)
-    return growing.record(network, image_shape, likelihood, stage_loss_scale)
+    return growing.record(network, image_shape, (z_dim,), likelihood, stage_loss_scale)
 
 
 def _parts(sizes: growing.Sizes, stage: int, z_dim: int) -> dict[str, Part]:

@@ -168,32 +168,25 @@ def build(
     *,
     stage: int,
     z_dim: int | tuple[int, ...],
-    start_res: int,
-    final_res: int,
-    base_ch: int,
-    min_ch: int,
-    residual: bool,
-    group_norm: bool,
     detach_residual: bool,
     independent_stages: bool,
     stage_loss_scale: str,
-    remat: bool,
-    **_: object,
+    **fields: object,
 ) -> Model:
     """Both ``detach_residual`` and ``independent_stages`` are the original system's.
 
     With ``detach_residual`` the gradient is not that of the ELBO; with
     ``independent_stages`` what a stage adds to a sample does not depend on the others.
     """
-    resolutions, channels = (start_res, final_res), (base_ch, min_ch)
-    blocks = {"residual": residual, "group_norm": group_norm, "remat": remat}
-    sizes = growing.sizes(image_shape, likelihood, *resolutions, *channels, **blocks)
+    sizes = growing.sizes(image_shape, likelihood, **fields)
     num_stages = sizes.pyramid.num_stages
     z_dims = plain.z_dims(z_dim, num_stages)
     parts = [_parts(sizes, index, z_dims[index]) for index in range(num_stages)]
     options = likelihood, detach_residual, independent_stages
     network = ResProVAE(sizes, parts, stage, z_dims, *options)
-    model = growing.record(network, image_shape, likelihood, stage_loss_scale)
+    model = growing.record(
+        network, image_shape, z_dims[: stage + 1], likelihood, stage_loss_scale
+    )
     return model._replace(residuals=network.residuals)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from vae_jax import evaluate
-from vae_jax.contracts import Hparams, Model, Params, Trained
+from vae_jax.contracts import Trained
 from vae_jax.plots import drawing, growing
 from vae_jax.plots.drawing import samples
 
@@ -19,15 +19,13 @@ NUM_RECONSTRUCTIONS = 30
 NUM_SAMPLES = 64
 NUM_PATHS, PATH_LENGTH = 8, 12
 MANIFOLD_SIDE = 20
-KEY = evaluate.KEY
+SEED = evaluate.SEED
 
 
 class Subject(NamedTuple):
     """Of what pictures are made."""
 
-    model: Model
-    params: Params
-    hparams: Hparams
+    of: Trained
     x: Float[Array, "N H W C"]  # the first test images, which are reconstructed
     labels: Int[np.ndarray, " M"] | None  # classes of test images, if they have any
     labelled: str = "class"  # what a label is
@@ -43,7 +41,7 @@ def of_moment(
     drawing.curves(folder / "curves.png", rows)
     _reconstructions(folder / f"reconstructions_{name}.png", subject)
     images = _samples(folder / f"samples_{name}.png", subject)
-    if subject.model.num_stages > 1:
+    if subject.of.model.num_stages > 1:
         growing.frame(folder, subject, images, epoch)
 
 
@@ -67,10 +65,10 @@ def of_run(
     _reconstructions(folder / "reconstructions.png", subject)
     _samples(folder / "samples.png", subject)
     drawing.curves(folder / "curves.png", rows)
-    if subject.model.num_stages > 1:
+    if subject.of.model.num_stages > 1:
         growing.animation(folder)
-    if subject.model.residuals and len(groups) > 1:
-        growing.residuals(folder, subject, groups, jax.random.key(KEY))
+    if subject.of.model.residuals and len(groups) > 1:
+        growing.residuals(folder, subject, groups, jax.random.key(SEED))
 
     drawing.kl_per_dimension(folder / "kl_per_dimension.png", kls)
     labels = subject.labels, subject.labelled
@@ -78,21 +76,23 @@ def of_run(
     if len(subject.x) > 1:
         between = _interpolations(subject, groups)
         drawing.interpolations(folder / "interpolations.png", between)
-    if len(groups) == 1 and groups[0].shape[1] == 2 and _is_standard(subject):
+    is_plane = len(groups) == 1 and groups[0].shape[1] == 2
+    # Of a mixture, equal steps of probability are not known in each dimension alone.
+    if is_plane and not evaluate.has_mixture(subject.of):
         drawing.manifold(folder / "manifold.png", *_manifold(subject))
 
 
 def _reconstructions(path, subject):
-    model, params, hparams, x, *_ = subject
-    x = x[:NUM_RECONSTRUCTIONS]
+    model, params, hparams = subject.of
+    x = subject.x[:NUM_RECONSTRUCTIONS]
     seen, _ = model.observe(x)  # what a model that grows sees of it so far
     recons = evaluate.reconstruct(model, params, x, hparams)
     drawing.reconstructions(path, np.asarray(seen), np.asarray(recons))
 
 
 def _samples(path, subject):
-    model, params, hparams, *_ = subject
-    key = jax.random.key(KEY)
+    model, params, hparams = subject.of
+    key = jax.random.key(SEED)
     images = evaluate.sample_means(model, params, key, NUM_SAMPLES, hparams)
     drawing.samples(path, np.asarray(images))
     return images
@@ -100,7 +100,7 @@ def _samples(path, subject):
 
 def _interpolations(subject, groups) -> Float[np.ndarray, "R T H W C"]:
     """Straight lines in latent space from image 2r to image 2r + 1."""
-    model, params, hparams, *_ = subject
+    model, params, hparams = subject.of
     num = min(NUM_PATHS, len(groups[0]) // 2)
     t = np.linspace(0.0, 1.0, PATH_LENGTH, dtype=np.float32)[None, :, None]
     zs = tuple(
@@ -113,15 +113,9 @@ def _interpolations(subject, groups) -> Float[np.ndarray, "R T H W C"]:
     return np.asarray(images).reshape(num, PATH_LENGTH, *images.shape[1:])
 
 
-def _is_standard(subject) -> bool:
-    """Whether equal steps of probability are known in each dimension alone."""
-    model, params, hparams, *_ = subject
-    return not evaluate.has_mixture(Trained(model, params, hparams))
-
-
 def _manifold(subject):
     """Images at equal steps of the prior's probability, as Kingma & Welling 2014."""
-    model, params, hparams, *_ = subject
+    model, params, hparams = subject.of
     quantiles = (np.arange(MANIFOLD_SIDE) + 0.5) / MANIFOLD_SIDE
     axis = np.array([statistics.NormalDist().inv_cdf(q) for q in quantiles], np.float32)
     z1, z2 = np.meshgrid(axis, axis)

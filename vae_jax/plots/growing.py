@@ -19,8 +19,8 @@ FRAME_MS, LAST_FRAME_MS = 400, 2500
 
 def frame(folder: pathlib.Path, subject, samples: jax.Array, epoch: int) -> None:
     """Draws samples of latents that are always the same, in the full image's size."""
-    images = subject.model.enlarge(samples)
-    height, width = subject.model.resolution
+    images = subject.of.model.enlarge(samples)
+    height, width = subject.of.model.resolution
     files.make_folder(folder / FRAMES)
     path = folder / FRAMES / f"{epoch:04d}.png"
     drawing.samples(path, np.asarray(images), f"Epoch {epoch}, {height}x{width}")
@@ -56,10 +56,10 @@ def residuals(folder: pathlib.Path, subject, groups, key: jax.Array) -> None:
     and the image up to it. ``samples_coarse.png``: samples whose finer latents are
     zero. ``samples_finest.png``: rows of samples that differ in the finest latents.
     """
-    model, params, hparams, x, *_ = subject
+    model, params, hparams = subject.of
     zs = tuple(jnp.asarray(means[:NUM_SHOWN]) for means in groups)
     added, sums = model.residuals(params, zs, hparams.alpha)
-    seen, _ = model.observe(x[:NUM_SHOWN])
+    seen, _ = model.observe(subject.x[:NUM_SHOWN])
     rows, names = [np.asarray(seen)], ["original"]
     for stage, (new, whole) in enumerate(zip(added, sums, strict=True)):
         new = new[..., : model.image_shape[-1]]  # locations, where there are scales too

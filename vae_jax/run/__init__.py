@@ -24,7 +24,6 @@ from vae_jax import (
     tensorboard,
     train,
 )
-from vae_jax.contracts import Trained
 from vae_jax.run import comparing, final, following, replay, team, training
 from vae_jax.run.session import (
     Failed,
@@ -187,7 +186,7 @@ def run_sampling(config, workdir, log, num, sample_seed, stage, **_) -> None:
         state, _ = final.chosen(session, newest(session), stage)
         params, key = train.shown_params(state), jax.random.key(sample_seed)
         phase, step = session.job.phase_of(int(state.step)), int(state.step)
-        of = Trained(phase.model, params, phase.hparams_at(step))
+        of = phase.trained(params, step)
         zs = evaluate.from_prior(of, key, num)
         size = min(num, session.config.eval.batch_size)
         images = evaluate.images_of(of, zs, batch_size=size, draw=False)

@@ -22,8 +22,6 @@ FEW_STEPS = 300  # of a run: Adam's own averages reach over a thousand
 NOTHING = 1.0  # nats to gain in a stage, before any KL is paid
 MOST_MEMORY = 0.8  # of what the device has
 
-UNBOUNDED = ("continuous_bernoulli", "gaussian", "gaussian_per_pixel", "laplace")
-
 BAD, COSTLY, NOTED = range(3)
 
 
@@ -44,7 +42,7 @@ def findings(
 ) -> list[Finding]:
     """Everything that stands out, worst first."""
     found = [
-        *of_images(config, facts),
+        *of_images(config, job, facts),
         *of_latents(config, job, stages),
         *of_steps(config, job),
         *of_costs(config, costs, memory_limit),
@@ -52,9 +50,10 @@ def findings(
     return sorted(found, key=lambda finding: finding.rank)
 
 
-def of_images(config: ConfigDict, facts: Facts) -> Iterator[Finding]:
+def of_images(config: ConfigDict, job: assembly.Job, facts: Facts) -> Iterator[Finding]:
     """What is wrong with them, or with the likelihood for them."""
     source = f"data.name={config.data.name}"
+    kind = job.phases[-1].model.likelihood.kind
     if facts.high - facts.low < NARROW:
         yield Finding(
             BAD,
@@ -69,7 +68,7 @@ def of_images(config: ConfigDict, facts: Facts) -> Iterator[Finding]:
             "a cross-entropy and no likelihood: no bits/dim; "
             "try --config.loss.recon=gaussian --config.loss.sigma_learnable=True",
         )
-    elif config.loss.recon in UNBOUNDED and facts.grey <= BLACK_AND_WHITE:
+    elif kind == "density" and facts.grey <= BLACK_AND_WHITE:
         yield Finding(
             COSTLY,
             f"loss.recon={config.loss.recon}: {1 - facts.grey:.1%} of the values are "

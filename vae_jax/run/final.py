@@ -17,7 +17,6 @@ from vae_jax import (
     report,
     train,
 )
-from vae_jax.assembly import Phase
 from vae_jax.contracts import Trained
 from vae_jax.run import measures, subsets
 from vae_jax.run.session import Refused, Session, foreseen
@@ -51,7 +50,7 @@ def finish(
     # On the devices of this process, which then share the work.
     devices = jax.local_devices()[: config.train.devices or None]
     params = mesh.copied(train.shown_params(state), mesh.of(devices))
-    of = Trained(phase.model, params, phase.hparams_at(step))
+    of = phase.trained(params, step)
     images = job.dataset.test.images
     on = report.bound_on(images, of.model, config.data.scale)
     found = {
@@ -75,7 +74,7 @@ def finish(
         found |= more | {"settings": config.eval.to_dict()}
     LOGGER.info("%s", report.table(found))
     suffix = "" if stage is None else f"_stage{stage}"
-    draw(session, phase, of, step, suffix, found["kl_per_dimension"]["groups"])
+    draw(session, of, suffix, found["kl_per_dimension"]["groups"])
     try:
         html.write(folder, suffix, json.loads(files.as_json(found)))
     except ValueError as error:  # by a damaged file that is not worth the evaluation
@@ -86,14 +85,7 @@ def finish(
     LOGGER.info("run directory: %s", folder)
 
 
-def draw(
-    session: Session,
-    phase: Phase,
-    of: Trained,
-    step: int,
-    suffix: str,
-    kls: list[list[float]],
-) -> None:
+def draw(session: Session, of: Trained, suffix: str, kls: list[list[float]]) -> None:
     """The final pictures, of a stage in a folder of its own; ``kls`` of each latent."""
     from vae_jax import plots  # see ``pictured``
 
@@ -106,7 +98,7 @@ def draw(
         session.job.dataset.test.images[:PICTURED],
         **subsets.over_images(session),
     )
-    subject = pictured(session, phase, of.params, step)
+    subject = pictured(session, of)
     plots.of_run(place, subject, means, kls, metrics.read_rows(session.folder))
 
 
@@ -136,7 +128,7 @@ def chosen(
         return state, "latest"
 
 
-def pictured(session: Session, phase: Phase, params, step: int) -> "plots.Subject":
+def pictured(session: Session, of: Trained) -> "plots.Subject":
     """What pictures are made of: the model, and test images with their labels."""
     # Here and elsewhere, not before the first picture: importing matplotlib takes as
     # long as the first steps of a run.
@@ -147,7 +139,7 @@ def pictured(session: Session, phase: Phase, params, step: int) -> "plots.Subjec
     some = jax.device_put(images[: plots.NUM_RECONSTRUCTIONS])
     x = pixels.to_float(some, session.config.data.scale)
     labels = None if labels is None else labels[:PICTURED]
-    subject = plots.Subject(phase.model, params, phase.hparams_at(step), x, labels)
+    subject = plots.Subject(of, x, labels)
     if labels is not None and dataset.factors:  # the first is shown
         subject = subject._replace(labels=labels[:, 0], labelled=dataset.factors[0])
     return subject

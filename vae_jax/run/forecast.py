@@ -100,17 +100,15 @@ def stages(config: ConfigDict, job: assembly.Job, images: np.ndarray) -> list[St
     if beyond_theory(config):
         return []
     x = pixels.to_float(jax.device_put(images), config.data.scale)
-    return [_stage(config, job, phase, x) for phase in job.phases if phase.stage.epochs]
+    return [_stage(config, phase, x) for phase in job.phases if phase.stage.epochs]
 
 
-def _stage(
-    config: ConfigDict, job: assembly.Job, phase: Phase, x: Float[Array, "N H W C"]
-) -> Stage:
+def _stage(config: ConfigDict, phase: Phase, x: Float[Array, "N H W C"]) -> Stage:
     target, weight = phase.model.observe(x)
     weights = np.broadcast_to(np.asarray(weight, np.float64), (1, *target.shape[1:]))
     values = np.asarray(target, np.float64).reshape(len(target), -1)
     found = spectrum.variances(values, weights.ravel())
-    num_values, latents = float(weights.sum()), num_latents(job, phase)
+    num_values, latents = float(weights.sum()), sum(phase.model.z_dims)
     # The loss is ``scale`` times what it would be with this beta.
     scale = phase.model.loss_scale
     beta, sigma, best = config.loss.beta / scale, config.loss.sigma, None
@@ -141,14 +139,6 @@ def _stage(
         ceiling=scale * ceiling,
         best=best,
     )
-
-
-def num_latents(job: assembly.Job, phase: Phase) -> int:
-    """Of all groups that a stage has."""
-    params = job.shapes.params
-    key = jax.random.key(0)
-    zs = jax.eval_shape(lambda p: phase.model.sample_prior(p, key, 1), params)
-    return sum(z.shape[1] for z in zs)
 
 
 def steps_to_reach(job: assembly.Job, stage: Stage, start: float) -> int:

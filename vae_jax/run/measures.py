@@ -19,7 +19,7 @@ def of_the_bound(
 ) -> dict[str, Any]:
     """The bound with its terms, and what each latent has of the KL."""
     images = session.job.dataset.test.images
-    seen = images if evaluate.num_groups(of) == 1 else some_of(images, DRAWN)
+    seen = images if len(of.model.z_dims) == 1 else some_of(images, DRAWN)
     groups = evaluate.posteriors(of, seen, **over_images(session))
     terms = phase.terms(of.params, images, of.hparams)
     if "iw_bound" in terms:  # of the objective

@@ -152,7 +152,7 @@ def picture_epoch(session: Session, phase: Phase, params, step: int) -> None:
     from vae_jax import plots  # see ``final.pictured``
 
     for name in names:
-        subject = final.pictured(session, phase, params, step)
+        subject = final.pictured(session, phase.trained(params, step))
         rows = metrics.read_rows(folder)
         files.make_folder(folder / "plots")
         plots.of_moment(folder / "plots", name, subject, rows, epoch)

@@ -47,23 +47,18 @@ def real(low: float, below: float = 1e30, above: bool = False) -> Rule:
     return Rule(allows, f"a number {bounds} and below {below:g}")
 
 
+def several(one: Rule) -> Rule:
+    """A tuple of 1 to 99 of what ``one`` allows, which is "a (whole) number ..."."""
+
+    def allows(v):
+        return isinstance(v, tuple) and 0 < len(v) < 100 and all(map(one.allows, v))
+
+    each = one.text.removeprefix("a ").replace("number", "numbers", 1)
+    return Rule(allows, f"a tuple of one or more {each}")
+
+
 def whole_numbers(low: int, below: int = 2**31) -> Rule:
-    one = whole(low, below)
-
-    def allows(v):
-        return isinstance(v, tuple) and 0 < len(v) < 100 and all(map(one.allows, v))
-
-    text = one.text.removeprefix("a whole number ")
-    return Rule(allows, f"a tuple of one or more whole numbers {text}")
-
-
-def reals(low: float, above: bool = False) -> Rule:
-    one = real(low, above=above)
-
-    def allows(v):
-        return isinstance(v, tuple) and 0 < len(v) < 100 and all(map(one.allows, v))
-
-    return Rule(allows, f"a tuple, each {one.text.removeprefix('a ')}")
+    return several(whole(low, below))
 
 
 def _is_side(v: Any) -> bool:
@@ -116,5 +111,5 @@ SOME_SAMPLERS = Rule(
     ),
     "a tuple of prior, mixture or both, as in ('prior', 'mixture')",
 )
-POSITIVES = reals(0.0, above=True)
+POSITIVES = several(real(0.0, above=True))
 SWITCH = Rule(lambda v: isinstance(v, bool), "True or False")
