@@ -163,6 +163,14 @@ def test_latents_are_counted_beside_how_many_there_are():
     text = comparison.as_markdown(comparison.compare(runs))
     assert column(text, "active_units") == ["7 of 10 latents", "7 of 40 latents"]
     assert "active_units: of different numbers of images, 297 in a; 100 in b." in text
+
+
+def test_a_floor_of_more_training_images_is_shown_and_said():
+    other = changed(with_samples(), "samples.floor.fd_pixels.n_fake", 100)
+    runs = [run("a", with_samples()), run("b", other)]
+    text = comparison.as_markdown(comparison.compare(runs))
+    line = "floor fd_pixels: of different numbers of images, 500 in a; 100 in b."
+    assert line in text
     rows = rows_of_csv(runs)
     assert [row["active_units"] for row in rows] == ["7", "7"]
     assert rows[1]["active_units unit"] == "of 40 latents"

@@ -112,10 +112,11 @@ def test_the_weighted_bound_is_reported_with_the_weights_it_rests_on():
     assert (ess["value"], ess["smallest"], ess["unit"]) == (3.0, 1.5, "of 50 samples")
 
 
+@pytest.mark.parametrize("to_mixture", [False, True])
 @pytest.mark.parametrize("first_of_many", [False, True])
-def test_the_parts_of_the_kl_are_reported_under_their_names(first_of_many):
+def test_the_parts_of_the_kl_are_reported_under_their_names(first_of_many, to_mixture):
     found = evaluate.Decomposition(*np.float32([[1, 1], [2, 2], [3, 3]]))
-    numbers = report.parts_of_kl(found, first_of_many)
+    numbers = report.parts_of_kl(found, first_of_many, to_mixture)
     assert {name: of["value"] for name, of in numbers.items()} == {
         "mutual_information": 1.0,
         "total_correlation": 2.0,
@@ -124,6 +125,10 @@ def test_the_parts_of_the_kl_are_reported_under_their_names(first_of_many):
     assert "at most log n, 0.69" in numbers["mutual_information"]["how"]
     for of in numbers.values():
         assert of["how"].endswith(", coarsest group") == first_of_many
+    # Of a mixture, the KLs of single latents are not what the last part is the sum of.
+    how = numbers["dimension_wise_kl"]["how"]
+    assert how.startswith("sum_j KL(") != to_mixture
+    assert ("no KL, as a mixture does not split" in how) == to_mixture
 
 
 def test_the_kl_of_a_group_is_reported_where_there_are_several():
@@ -133,6 +138,10 @@ def test_the_kl_of_a_group_is_reported_where_there_are_several():
     two = one | {"kl_group_1": 3 * TERMS["kl"]}
     numbers = report.evaluation(two, on, "x", 1)
     assert [numbers[f"kl_group_{i}"]["value"] for i in (0, 1)] == [0.75, 2.25]
+    for name in ("kl", "kl_group_0", "kl_group_1"):
+        assert numbers[name]["how"].endswith(
+            ", x, given one draw of the coarser groups"
+        )
 
 
 def test_the_bound_that_was_trained_for_is_reported_with_its_samples():

@@ -196,4 +196,4 @@ def test_the_number_of_parameters_is_that_of_its_layers(key):
 
 def test_every_stage_adds_a_group_of_latents():
     groups = [model.z_dims for model in stages("resprovae", SHAPE)[:3]]
-    assert groups == [(3,), (3, 3), (3, 3, 3)]
+    assert groups == [(2,), (2, 2), (2, 2, 2)]

@@ -69,16 +69,17 @@ def evaluation(
         Name to value, standard error, n, unit and how. Bits/dim only where the bound is
         one on a likelihood of whole 8-bit images.
     """
+    groups = [name for name in terms if name.startswith("kl_group_")]
+    if len(groups) > 1:
+        kl += ", given one draw of the coarser groups"
     how = {
         "elbo": BOUNDS[on.kind],
         "recon": "E_q[-log p(x|z)], one draw of z for each image, all constants",
         "kl": f"KL(q(z|x) || p(z)), {kl}",
     }
-    groups = [name for name in terms if name.startswith("kl_group_")]
     if len(groups) > 1:
-        how |= {
-            name: f"the part of the KL of one group of latents, {kl}" for name in groups
-        }
+        part = f"the part of the KL of one group of latents, {kl}"
+        how |= dict.fromkeys(groups, part)
     if "objective_bound" in terms:
         how["objective_bound"] = (
             f"importance-weighted bound of {iw_samples} samples, as trained for"
@@ -170,8 +171,13 @@ def importance(found: evaluate.Importance, on: Bound, samples: int) -> dict[str,
     return numbers
 
 
-def parts_of_kl(found: evaluate.Decomposition, first_of_many: bool) -> dict[str, Any]:
-    """The decomposition of the KL as numbers of the table."""
+def parts_of_kl(
+    found: evaluate.Decomposition, first_of_many: bool, to_mixture: bool
+) -> dict[str, Any]:
+    """The decomposition of the KL as numbers of the table.
+
+    ``to_mixture``: whether the prior is one.
+    """
     num = len(found.mutual_information)
     bias = "; the two are too high, in sum, by what the first lacks, which +- excludes"
     how = {
@@ -180,6 +186,11 @@ def parts_of_kl(found: evaluate.Decomposition, first_of_many: bool) -> dict[str,
         "total_correlation": "KL(q(z) || prod_j q(z_j))" + bias,
         "dimension_wise_kl": "sum_j KL(q(z_j) || p(z_j))" + bias,
     }
+    if to_mixture:
+        how["dimension_wise_kl"] = (
+            "mean of sum_j log q(z_j) - log p(z): no KL, as a mixture does not split "
+            "into dimensions; below 0 where it knows how latents go together" + bias
+        )
     which = ", coarsest group" if first_of_many else ""
     return {
         name: {

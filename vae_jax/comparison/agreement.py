@@ -93,8 +93,11 @@ def _of_training(run: Run) -> dict[str, str]:
     facts["images of the bound"] = (
         "whole" if whole else f"averages, {times(resolution)}"
     )
-    if found["bound_kind"] == "density" and "data.scale" in run.config:
-        facts["data.scale, in which a density is"] = str(run.config["data.scale"])
+    # Only a probability is the same in every scale, and says which likelihood it is of.
+    if found["bound_kind"] != "probability_mass" and "data.scale" in run.config:
+        facts["data.scale, in which the bound is"] = str(run.config["data.scale"])
+    if found["bound_kind"] == "cross_entropy" and "loss.recon" in run.config:
+        facts["loss.recon"] = str(run.config["loss.recon"])
     return facts
 
 
@@ -117,10 +120,11 @@ def _of_bounds(run: Run) -> dict[str, str]:
 
 
 def _of_samples(run: Run) -> dict[str, str]:
+    """Without the floor, which is of no model but of as many images as there are."""
     return {
         f"{section} {name}": _basis(number, "n_real", "n_fake", "unit", "how")
         for section, name, number in run.numbers()
-        if section
+        if section not in ("", "floor")
     }
 
 

@@ -93,9 +93,12 @@ def _notes(
         first = known[0][1]
         if column.name == "iw_bound":
             yield f"iw_bound: {first.get('how')}, n = {first.get('n')}."
-        if column.name == "active_units" and len({c.get("n") for _, c in known}) > 1:
-            listing = "; ".join(f"{c.get('n')} in {name}" for name, c in known)
-            yield f"active_units: of different numbers of images, {listing}."
+        if column.name == "active_units" or column.section == "floor":
+            key = "n_fake" if column.section else "n"
+            counts = {name: cell.get(key) for name, cell in known}
+            if len(set(counts.values())) > 1:
+                listing = "; ".join(f"{num} in {name}" for name, num in counts.items())
+                yield f"{column.head}: of different numbers of images, {listing}."
     without = [n for n, run in zip(names, runs, strict=True) if not run.images]
     if without:
         yield (

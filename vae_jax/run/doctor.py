@@ -94,7 +94,7 @@ def about_latents(config: ConfigDict, stages: Sequence[Stage], num: int) -> str:
         return "\n".join([head, *_one_stage(config, stages[0])])
     columns = [_row(config, stage) for stage in stages]
     rows = [tuple(columns[0]), *(tuple(column.values()) for column in columns)]
-    notes = ["  Nats of the loss in each stage, against no latents at all. One can pay"]
+    notes = ["  Nats per image in each stage, against no latents at all. One can pay"]
     notes += ["  where images vary more than the threshold, beta * sigma^2."]
     if config.loss.stage_loss_scale != "none":
         notes.append("  Both are with loss.stage_loss_scale.")
@@ -128,7 +128,7 @@ def _one_stage(config: ConfigDict, stage: Stage) -> list[str]:
         _line("above it", f"{sure}{of}"),
     ]
     if stage.used:
-        lines.append(_line("each gains", f"{_first(stage.gains)} nats of the loss"))
+        lines.append(_line("each gains", f"{_first(stage.gains)} nats per image"))
     lines.append(_line("together", _range(stage)))
     if stage.best and not config.loss.sigma_learnable:
         lines.append(

@@ -41,7 +41,7 @@ class Facts(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """What latents are worth in one stage. All gains are in nats of the loss."""
+    """What latents are worth in one stage. All gains are in nats per image."""
 
     index: int
     resolution: tuple[int, int]

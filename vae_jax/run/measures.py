@@ -93,4 +93,4 @@ def parts_of_kl(session: Session, of: Trained) -> dict[str, Any]:
     first, *others = evaluate.draw_latents(of, images, **over_images(session))
     with progress.shown(len(images), 0) as show:
         found = evaluate.decompose_kl(first, lambda done: show(done, "KL", {}))
-    return report.parts_of_kl(found, bool(others))
+    return report.parts_of_kl(found, bool(others), evaluate.has_mixture(of))
