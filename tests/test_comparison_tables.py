@@ -163,6 +163,9 @@ def test_latents_are_counted_beside_how_many_there_are():
     text = comparison.as_markdown(comparison.compare(runs))
     assert column(text, "active_units") == ["7 of 10 latents", "7 of 40 latents"]
     assert "active_units: of different numbers of images, 297 in a; 100 in b." in text
+    rows = rows_of_csv(runs)
+    assert [row["active_units"] for row in rows] == ["7", "7"]
+    assert rows[1]["active_units unit"] == "of 40 latents"
 
 
 def test_a_floor_of_more_training_images_is_shown_and_said():
@@ -171,9 +174,6 @@ def test_a_floor_of_more_training_images_is_shown_and_said():
     text = comparison.as_markdown(comparison.compare(runs))
     line = "floor fd_pixels: of different numbers of images, 500 in a; 100 in b."
     assert line in text
-    rows = rows_of_csv(runs)
-    assert [row["active_units"] for row in rows] == ["7", "7"]
-    assert rows[1]["active_units unit"] == "of 40 latents"
 
 
 def test_the_protocol_stands_once_below_the_table():
