@@ -22,7 +22,6 @@ def refusal(*runs):
     ("field", "value", "line"),
     [
         ("split", "valid", "split: test in a; valid in b"),
-        ("data.name", "mnist", "data.name: digits in a; mnist in b"),
         ("data.image_shape", [7, 8, 1], "data.image_shape: 8 x 8 x 1 in a; 7 x 8 x 1"),
         ("data.test", 200, "test images: 297 in a; 200 in b"),
         (
@@ -59,6 +58,7 @@ def test_other_test_images_are_refused_by_their_sha256():
 @pytest.mark.parametrize(
     ("field", "one", "other"),
     [
+        ("data.name", "folder", "npy"),
         ("data.path", "x", "y"),
         ("data.image_size", [8, 8], [9, 8]),
         ("data.channels", 1, 3),

@@ -42,6 +42,14 @@ def test_a_run_ends_with_all_its_pictures(tmp_path, key, hparams, z_dim):
     }
 
 
+def test_a_run_whose_latents_are_infinite_ends_with_them_too(tmp_path, key, hparams):
+    model, params, x = setup(key, 3)
+    lost = np.where(np.arange(150) % 7, np.inf, -np.inf).reshape(50, 3)
+    subject = plots.Subject(Trained(model, params, hparams), x, None)
+    plots.of_run(tmp_path, subject, (lost.astype(np.float32),), [[np.nan] * 3], ROWS)
+    assert (tmp_path / "interpolations.png").exists()
+
+
 def test_two_latents_have_a_manifold_and_colours_work(tmp_path, key, hparams):
     names = of_run(tmp_path, key, hparams, 2, np.arange(50) % 3, shape=(6, 9, 3))
     assert "manifold" in names

@@ -1,13 +1,16 @@
 """Pictures read back from their files, pixel by pixel where the layout is promised."""
 
+import contextlib
 import subprocess
 import sys
 
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from vae_jax import files
 from vae_jax.plots import drawing
 
 MAGENTA = [255, 0, 255]
@@ -78,6 +81,15 @@ def test_originals_stand_directly_above_their_reconstructions(tmp_path, shape, f
     assert np.diff(tops).tolist() == [0] * 5 + [2 * factor * shape[0] + 10] + [0] * 5
     assert set(np.diff(lefts[:6])) == {factor * shape[1] + 8}
     assert lefts[:6] == lefts[6:]
+
+
+def test_names_of_rows_of_flat_images_stay_apart(tmp_path):
+    originals, recons = images(3, 1, 33, 1, seed=1), images(3, 1, 33, 1, seed=2)
+    drawing.reconstructions(tmp_path / "a.png", originals, recons)
+    picture = read(tmp_path / "a.png")
+    for original, recon in zip(originals, recons, strict=True):
+        top, left = find(picture, original, 3)
+        assert find(picture, recon, 3) == (top + 20, left)  # the height of a name
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 9])
@@ -172,6 +184,42 @@ def test_principal_components_of_equal_points_are_zero():
     scores, shares = drawing.principal_components(np.ones((4, 3)))
     assert not scores.any()
     assert not shares.any()
+
+
+@pytest.fixture
+def elbo_panel(monkeypatch):
+    """Draws the curves of rows, in no file, and gives the first of their axes."""
+    figures = []
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *_, **__: figures.append(figure)
+    )
+    monkeypatch.setattr(files, "replacing", contextlib.nullcontext)
+
+    def draw(*rows):
+        drawing.curves("", rows)
+        figures[-1].draw_without_rendering()
+        return figures[-1].axes[0]
+
+    return draw
+
+
+def test_the_axis_of_a_single_value_has_plain_numbers(elbo_panel):
+    low, high = elbo_panel(epoch(1, elbo=-94.27)).get_ylim()
+    assert high - low == pytest.approx(94.27e-3)  # in which ticks need no offset
+    assert low < -94.27 < high
+
+
+def test_no_legend_lies_on_the_end_of_a_curve(elbo_panel):
+    ends = {"train": (-2.0, -5.4, -3.9, 20.2), "valid": (-1.6, -2.7, 9.0, 36.3)}
+    rows = [
+        epoch(number, split, elbo=elbo, recon=-elbo, kl=1.0, stage=min(number - 1, 2))
+        for split, values in ends.items()
+        for number, elbo in enumerate(values, 1)
+    ]
+    axes = elbo_panel(*rows)
+    legend = axes.get_legend().get_window_extent()
+    shown = axes.transData.transform([[4, values[-1]] for values in ends.values()])
+    assert not any(legend.contains(*point) for point in shown)
 
 
 def test_curves_are_interrupted_between_stages_of_growth(tmp_path):

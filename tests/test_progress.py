@@ -1,6 +1,7 @@
 """What a person sees while a model trains."""
 
 import io
+import math
 import time
 
 import pytest
@@ -33,13 +34,15 @@ def test_without_a_terminal_there_are_lines_now_and_then(monkeypatch):
     monkeypatch.setattr(progress.sys, "stderr", io.StringIO())
     monkeypatch.setattr(progress.LOGGER, "info", lambda t, *a: lines.append(t % a))
     with progress.shown(1000, 200) as show:
-        for second, done in ((5, 300), (16, 360), (20, 500), (40, 600)):
+        for second, done in ((5, 210), (16, 216), (20, 500), (40, 600), (56, 601)):
             now[0] = second
             show(done, "epoch 1/2", TERMS)
+    terms = "loss 101.23  recon 80.00  kl 21.23"
     assert lines == [
-        # 160 images in 16 s, 640 to go; then 400 in 40 s, 400 to go.
-        "epoch 1/2  36%  10 images/s  loss 101.23  recon 80.00  kl 21.23  1m04s left",
-        "epoch 1/2  60%  10 images/s  loss 101.23  recon 80.00  kl 21.23  40s left",
+        # 16 images in 16 s, 784 to go; then 384 in 24 s, 400 to go; then 1 in 16 s.
+        f"epoch 1/2  22%  1 images/s  {terms}  13m04s left at this rate",
+        f"epoch 1/2  60%  16 images/s  {terms}  25s left at this rate",
+        f"epoch 1/2  60%  0.062 images/s  {terms}  1h46m left at this rate",
     ]
 
 
@@ -66,4 +69,7 @@ def test_an_epoch_is_one_line_that_tells_of_skipped_steps():
     assert "train  elbo -101.23  recon 80.00  kl 21.23 |" in line
     assert "valid  elbo -101.23" in line
     assert "12,346 images/s, 4.0s" in line
+    times["images_per_second"] = math.nan  # nothing of it was timed
+    line = progress.epoch_line("epoch 1/2", [rows[0] | times])
+    assert "images/s" not in line
     assert "3 steps skipped so far: not finite; the last: 17" in line

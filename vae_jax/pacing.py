@@ -1,6 +1,7 @@
 """When training pauses: for signals, for checkpoints, for the display, at the end."""
 
 import contextlib
+import math
 import os
 import signal
 import threading
@@ -33,8 +34,8 @@ class Pace:
         self.epoch_steps, self.epoch_seconds = 0, 0.0
 
     def epoch_rate(self) -> float:
-        """Steps a second of this epoch; 0 if nothing of it was timed."""
-        return self.epoch_steps / self.epoch_seconds if self.epoch_seconds else 0.0
+        """Steps a second of this epoch; NaN if nothing of it was timed."""
+        return self.epoch_steps / self.epoch_seconds if self.epoch_steps else math.nan
 
     def next_piece(self, step: int, left: int) -> int:
         """How many of the epoch's ``left`` steps to take in one go after ``step``."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -53,20 +54,21 @@ def _bar(total: int, initial: int) -> Iterator[Show]:
 
 
 def _lines(total: int, initial: int) -> Show:
-    began = last = time.monotonic()
+    last, before = time.monotonic(), initial
 
     def show(done: int, description: str, terms: dict[str, float]) -> None:
-        nonlocal last
+        nonlocal last, before
         now = time.monotonic()
         if now - last < SECONDS_BETWEEN_LINES:
             return
-        last = now
-        rate = (done - initial) / (now - began)
+        # Since the last line: before it, there may have been what is over and done.
+        rate = (done - before) / (now - last)
+        last, before = now, done
         parts = [
             f"{description}  {100 * done / total:2.0f}%",
             f"{rate:.0f} images/s" if rate >= 10 else f"{rate:.2g} images/s",
             *(f"{k} {terms[k]:.2f}" for k in TERMS if k in terms),
-            f"{duration((total - done) / rate) if rate else '?'} left",
+            f"{duration((total - done) / rate) if rate else '?'} left at this rate",
         ]
         LOGGER.info("%s", "  ".join(parts))
 
@@ -80,7 +82,8 @@ def epoch_line(label: str, rows: list[dict[str, Any]]) -> str:
         terms = "  ".join(f"{name} {row[name]:.2f}" for name in ("elbo", "recon", "kl"))
         parts.append(f"{row['split']}  {terms} |")
     rate, seconds = rows[0]["images_per_second"], rows[0]["seconds"]
-    parts.append(f"{rate:,.0f} images/s, {duration(seconds)}")
+    if not math.isnan(rate):  # of a first piece, which is not timed
+        parts.append(f"{rate:,.0f} images/s, {duration(seconds)}")
     if rows[0]["bad_steps"]:
         count, last = rows[0]["bad_steps"], rows[0]["last_bad_step"]
         parts.append(f"| {count} steps skipped so far: not finite; the last: {last}")

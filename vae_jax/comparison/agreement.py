@@ -8,6 +8,7 @@ from vae_jax.comparison.runs import BOUNDS, Run
 PROTOCOL = ("extractor", "sha256", "n_real", "n_fake", "image_shape", "pixels")
 # Of a run that is too old to have recorded its test images, what decides them.
 DECIDING = (
+    "data.name",
     "data.path",
     "data.image_size",
     "data.channels",
@@ -25,7 +26,7 @@ EVALUATE = (
     "python main.py --mode=eval --workdir=RUN "
 )
 FIELDS_OF_SAMPLES = (
-    "--config.eval.extractor=NAME --config.eval.num_samples=N "
+    "--config.eval.extractor=NAME --config.eval.num_samples=N --config.eval.pixels=P "
     "--config.eval.mixture_components=K --config.eval.mixture_images=M"
 )
 FIELDS_OF_BOUNDS = "--config.eval.iw_samples=K --config.eval.iw_images=N"
@@ -79,7 +80,6 @@ def _of_training(run: Run) -> dict[str, str]:
     found, shape = run.evaluation, run.evaluation["data"]["image_shape"]
     facts = {
         "split": found["split"],
-        "data.name": found["data"]["name"],
         "data.image_shape": times(shape),
         "test images": str(found["data"]["test"]),
         "bound_kind": found["bound_kind"],

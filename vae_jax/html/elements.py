@@ -92,9 +92,9 @@ def number(value: Any) -> str:
 def measured(found: dict[str, Any]) -> str:
     """A value and its standard error, both to two digits of the error."""
     value = found.get("value")
-    if "standard_error" not in found:
+    error = found.get("standard_error")
+    if error is None:  # of one image there is none, nor where the value is not finite
         return number(value)
-    error = found["standard_error"]
     # Beyond this, a fixed number of decimals would be a row of zeros.
     fixed = is_number(value) and is_number(error) and 1e-8 < error < 1e8
     if not fixed or abs(value) > 1e12:

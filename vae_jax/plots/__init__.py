@@ -103,12 +103,13 @@ def _interpolations(subject, groups) -> Float[np.ndarray, "R T H W C"]:
     model, params, hparams = subject.of
     num = min(NUM_PATHS, len(groups[0]) // 2)
     t = np.linspace(0.0, 1.0, PATH_LENGTH, dtype=np.float32)[None, :, None]
-    zs = tuple(
-        ((1 - t) * z[: 2 * num : 2, None] + t * z[1 : 2 * num : 2, None]).reshape(
-            -1, z.shape[-1]
+    with np.errstate(invalid="ignore"):  # latents of a run that blew up
+        zs = tuple(
+            ((1 - t) * z[: 2 * num : 2, None] + t * z[1 : 2 * num : 2, None]).reshape(
+                -1, z.shape[-1]
+            )
+            for z in groups
         )
-        for z in groups
-    )
     images = evaluate.decode_means(model, params, zs, hparams)
     return np.asarray(images).reshape(num, PATH_LENGTH, *images.shape[1:])
 

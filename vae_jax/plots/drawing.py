@@ -32,6 +32,7 @@ Points = Float[np.ndarray, "N Z"]
 Cells = UInt8[np.ndarray, "N K H W 3"]
 Names = tuple[Sequence[str], Sequence[str]]
 DPI = 128  # a power of two: pixels to inches and back is exact
+NAME_HEIGHT = 20  # picture pixels, of the name of a row
 WHITE, MAGENTA = 255, (255, 0, 255)
 # Ten colours for all kinds of colour vision: Petroff 2021 (arXiv:2107.02270).
 COLOURS = ["#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"]
@@ -158,7 +159,7 @@ def kl_per_dimension(path: Path, groups: Sequence[Sequence[float]]) -> None:
             name = f"group {k}: {total:.2f} nats"
             axes.bar(where, np.where(finite, values, 0)[where], fc=colour, label=name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.margins(x=0.01)
+        axes.margins(x=0.01, y=0.15)  # room for the legend above few bars
         axes.legend()
 
 
@@ -213,7 +214,10 @@ def _grid(
     tall, wide = cells.shape[2:4]
     factor = max(1, min(round(84 / max(tall, wide)), 1200 // (columns * wide)))
     cells = cells.repeat(factor, axis=2).repeat(factor, axis=3)
-    stacks = np.stack([tile(cell, 1, 2, WHITE) for cell in cells])
+    # Rows of names are so far apart that one can read them; a plane has no gaps.
+    apart = NAME_HEIGHT - factor * tall if names[0] and gap else 0
+    gap, within = max(gap, apart), max(2, apart)
+    stacks = np.stack([tile(cell, 1, within, WHITE) for cell in cells])
     canvas = tile(stacks, columns, gap, WHITE)
     height, width, _ = canvas.shape
     with _picture(path, width, height) as figure:
@@ -259,6 +263,7 @@ def _draw_classes(
 
 def _draw_curves(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str) -> None:
     drawn, stages = np.empty((2, 0)), {r["epoch"]: r.get("stage", 0) for r in rows}
+    ground = axes.get_xaxis_transform()
     for split, colour in SPLITS.items():
         points = {r["epoch"]: r[key] for r in rows if r.get("split") == split}
         if not points:
@@ -269,10 +274,10 @@ def _draw_curves(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str) -> Non
         starts = 1 + np.flatnonzero(np.diff([stages[epoch] for epoch in epochs]))
         shown = np.insert([epochs, np.where(bad, np.nan, values)], starts, np.nan, 1)
         for epoch in epochs[starts]:
-            axes.axvline(epoch - 0.5, c="0.6", lw=1)
+            # No line, which would count as data where the legend looks for room.
+            axes.vlines(epoch - 0.5, 0, 1, "0.6", lw=1, transform=ground)
         line, name = ".-" if len(values) <= 60 else "-", f"{split} {values[-1]:.2f}"
         axes.plot(*shown, line, c=colour, label=name)
-        ground = axes.get_xaxis_transform()
         axes.plot(epochs[bad], 0.02 + 0 * epochs[bad], "x", c=colour, transform=ground)
         axes.set_xlim(np.add(axes.dataLim.intervalx, [-0.5, 0.5]))
         axes.legend()
@@ -282,7 +287,7 @@ def _draw_curves(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str) -> Non
         return
     every = np.unique(epochs)
     late = values[epochs >= every[math.ceil(len(every) / 10) if len(every) > 4 else 0]]
-    span = max(np.ptp(late), 1e-6 * np.abs(late).max()) or 1.0
+    span = max(np.ptp(late), 0.01 * np.abs(late).max()) or 1.0
     low = max(values.min(), late.min() - span)
     high = min(values.max(), late.max() + span)
     axes.set_ylim(low - 0.05 * span, high + 0.05 * span)

@@ -149,10 +149,11 @@ def described(session: Session, of: Trained, sampler: str) -> str:
     if sampler == "prior":
         return "samples from the prior"
     options = session.config.eval
-    which = "the coarsest latents" if of.model.complete else "latents"
+    # One text for all models, or those of one level and of two could not be compared.
     return (
         f"samples from a mixture of {options.mixture_components} Gaussians fitted to "
-        f"{which} of training images, at most {options.mixture_images}"
+        f"latents of training images, at most {options.mixture_images}; of two levels, "
+        "to the coarsest"
     )
 
 
