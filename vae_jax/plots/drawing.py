@@ -214,17 +214,23 @@ def _grid(
     tall, wide = cells.shape[2:4]
     factor = max(1, min(round(84 / max(tall, wide)), 1200 // (columns * wide)))
     cells = cells.repeat(factor, axis=2).repeat(factor, axis=3)
+    tall, wide = factor * tall, factor * wide
     # Rows of names are so far apart that one can read them; a plane has no gaps.
-    apart = NAME_HEIGHT - factor * tall if names[0] and gap else 0
+    apart = NAME_HEIGHT - tall if names[0] and gap else 0
     gap, within = max(gap, apart), max(2, apart)
     stacks = np.stack([tile(cell, 1, within, WHITE) for cell in cells])
     canvas = tile(stacks, columns, gap, WHITE)
     height, width, _ = canvas.shape
+    tops = range(0, height, stacks.shape[1] + gap)
+    rows = [top + k * (tall + within) for top in tops for k in range(cells.shape[1])]
     with _picture(path, width, height) as figure:
         axes = figure.add_axes((0, 0, 1, 1), frameon=False, **texts)
-        axes.set(ylim=(len(names[0]) or 1, 0), xlim=(0, len(names[1]) or 1))
-        axes.set_yticks(np.arange(len(names[0])) + 0.5, names[0])
-        axes.set_xticks(np.arange(len(names[1])) + 0.5, names[1])
+        axes.set(ylim=(height, 0), xlim=(0, width))
+        for axis, starts, size, its in (
+            (axes.yaxis, rows, tall, names[0]),
+            (axes.xaxis, range(0, width, wide + gap), wide, names[1]),
+        ):
+            axis.set_ticks(np.array(starts) + size / 2 if its else [], its)
         axes.tick_params(length=0, grid_alpha=0)
         # Room for the texts, in whole pixels: the canvas is copied, not resampled.
         box = axes.get_tightbbox()
