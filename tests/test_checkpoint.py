@@ -79,10 +79,10 @@ def test_a_state_of_a_config_that_was_edited_since_is_refused(tmp_path, first):
     config["train"]["epochs"] = [99]  # which may change
     with checkpoint.Checkpoints(tmp_path, config=config) as saved:
         assert saved.restore_latest(like, repair=True).step == 1
-    config["loss"]["beta"] = 4.0
+    config["loss"]["beta"], config["model"]["z_dim"] = 4.0, [7]
     message = (
-        "1: must be of this config, but config.json was changed: loss.beta is 1.0 "
-        "there, 4.0 here"
+        "1: must be of the run's config, but config.json was changed since: loss.beta "
+        r"is 1.0 there, 4.0 here; model.z_dim is \[20\] there, \[7\] here"
     )
     with checkpoint.Checkpoints(tmp_path, config=config) as saved:
         with pytest.raises(ValueError, match=message):

@@ -133,6 +133,12 @@ def test_samples_measured_in_another_way_are_refused(field, value):
         ("numbers.elbo.n", 100, "elbo: n = 297, unit = nats per image in a; n = 100"),
         ("numbers.kl.unit", "bits", "kl: n = 297, unit = nats per image in a;"),
         (
+            "samples.floor.fd_pixels.n_real",
+            100,
+            "floor fd_pixels: n_real = 500, unit = ",
+        ),
+        ("samples.floor.fd_pixels.how", "first ones", "floor fd_pixels: n_real = 500"),
+        (
             "samples.prior.recall_pixels.how",
             "3 neighbours",
             "prior recall_pixels: n_real = 500, n_fake = 500, unit = share, how = fro",

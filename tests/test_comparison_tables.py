@@ -172,8 +172,8 @@ def test_a_floor_of_more_training_images_is_shown_and_said():
     other = changed(with_samples(), "samples.floor.fd_pixels.n_fake", 100)
     runs = [run("a", with_samples()), run("b", other)]
     text = comparison.as_markdown(comparison.compare(runs))
-    line = "floor fd_pixels: of different numbers of images, 500 in a; 100 in b."
-    assert line in text
+    line = "floor: of different numbers of images, 500 in a; 100 in b."
+    assert text.count(line) == 1
 
 
 def test_the_protocol_stands_once_below_the_table():

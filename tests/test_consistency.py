@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from vae_jax import consistency
+from vae_jax import consistency, objectives
 
 
 def test_every_batch_can_be_cut_into_its_parts():
@@ -22,3 +22,7 @@ def test_losses_of_whole_batches_are_not_cut_into_parts(field, value):
     text = f"train.microbatches: must be 1 for loss.{field}={value}, which is of whole"
     with pytest.raises(ValueError, match=re.escape(text)):
         consistency.check_microbatches(2, (8,), loss)
+
+
+def test_objectives_that_are_weighted_are_those_of_the_estimators():
+    assert consistency.WEIGHTED == tuple(objectives.ESTIMATORS)

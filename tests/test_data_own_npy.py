@@ -241,5 +241,7 @@ def test_files_are_not_to_blame_if_too_many_are_open(tmp_path, few_files, monkey
 def test_a_set_that_is_still_being_written_is_refused(tmp_path):
     path = write(tmp_path, train=BYTES)
     (tmp_path / own_npy.UNFINISHED).mkdir()
-    with pytest.raises(ValueError, match=r"must be whole, but holds \.unfinished, of"):
+    with pytest.raises(
+        ValueError, match=r"must be a whole set, got one with \.unfinished"
+    ):
         own_npy.load(path)

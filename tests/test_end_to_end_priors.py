@@ -69,6 +69,8 @@ def test_it_trains_and_gives_every_number_picture_and_sample(name, tmp_path):
     assert ("kl_group_1" in numbers) == (levels == 2)
     samples = found["samples"]
     assert {"prior", "mixture"} <= samples.keys()
+    how = samples["mixture"]["fd_pixels"]["how"]  # the same for one level and for two
+    assert "Gaussians fitted to latents of training images, at most " in how
     for picture in ("samples", "interpolations", "latent_space", "kl_per_dimension"):
         assert (folder / "plots" / f"{picture}.png").exists()
     assert main.main(["main.py", "--mode=sample", at, "--num=3"]) == 0

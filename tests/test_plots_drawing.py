@@ -209,6 +209,13 @@ def test_the_axis_of_a_single_value_has_plain_numbers(elbo_panel):
     assert low < -94.27 < high
 
 
+def test_the_axis_of_a_run_that_has_converged_is_that_of_its_late_epochs(elbo_panel):
+    values = [-3000.0, *np.linspace(-1802, -1800, 40)]
+    axes = elbo_panel(*(epoch(i, elbo=v) for i, v in enumerate(values, 1)))
+    low, high = axes.get_ylim()
+    assert -1806 < low < -1802 < -1800 < high < -1798
+
+
 def test_no_legend_lies_on_the_end_of_a_curve(elbo_panel):
     ends = {"train": (-2.0, -5.4, -3.9, 20.2), "valid": (-1.6, -2.7, 9.0, 36.3)}
     rows = [

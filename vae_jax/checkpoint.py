@@ -152,18 +152,18 @@ class Checkpoints:
         is_whole = checksums.check(path)
         meta = self._part(path, "meta", ocp.args.JsonRestore())
         noted = meta if isinstance(meta, dict) else {}
+        if is_whole and self._config and noted.get("config"):  # of older versions: none
+            conflicts = settings.conflicts(noted["config"], self._config)
+            if conflicts:
+                raise ValueError(
+                    f"{path}: must be of the run's config, but config.json was changed "
+                    f"since: {conflicts}"
+                )
         if is_whole and noted.get("structure") != structure(like):
             raise ValueError(
                 f"{path}: must be of this config and version, but its state is of "
                 "another structure"
             )
-        if is_whole and self._config and noted.get("config"):  # of older versions: none
-            conflicts = settings.conflicts(noted["config"], self._config)
-            if conflicts:
-                raise ValueError(
-                    f"{path}: must be of this config, but config.json was changed: "
-                    f"{conflicts}"
-                )
         target = jax.tree.map(_room, like)
         plain = self._part(path, "state", ocp.args.StandardRestore(target))
         state = jax.tree.map(as_before, plain, like)

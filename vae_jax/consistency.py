@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 WEIGHTED = ("iwae", "stl", "dreg")  # objectives that are importance-weighted
-# Fields of the ``loss`` section that change what the KL does in it, and when they are
-# off.
+# Fields of the ``loss`` section that change what the KL does in it, with the values
+# that turn them off.
 PRESSURES = {"free_bits": 0.0, "capacity": 0.0, "tc_weight": 1.0}
 
 

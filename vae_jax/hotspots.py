@@ -94,8 +94,9 @@ def by_origin(
     found: dict[Origin, Cost] = {}
     for name, cost in costs.items():
         kind = Origin(OTHER, re.sub(r"[.\d]+$", "", name))
-        # XLA joins the notes of what it makes one of, as of sums over devices.
-        key = origin(noted[name]) if ":" not in noted.get(name, ":") else kind
+        # XLA joins the notes of operations that it merges, such as sums over devices.
+        is_of_one = name in noted and ":" not in noted[name]
+        key = origin(noted[name]) if is_of_one else kind
         known = found.get(key, Cost(0.0, 0))
         found[key] = Cost(known.seconds + cost.seconds, known.times + cost.times)
     return dict(sorted(found.items(), key=lambda item: -item[1].seconds))

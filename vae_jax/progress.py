@@ -61,7 +61,7 @@ def _lines(total: int, initial: int) -> Show:
         now = time.monotonic()
         if now - last < SECONDS_BETWEEN_LINES:
             return
-        # Since the last line: before it, there may have been what is over and done.
+        # Since the last line: earlier time may include compilation or evaluation.
         rate = (done - before) / (now - last)
         last, before = now, done
         parts = [

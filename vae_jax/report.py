@@ -69,17 +69,17 @@ def evaluation(
         Name to value, standard error, n, unit and how. Bits/dim only where the bound is
         one on a likelihood of whole 8-bit images.
     """
-    groups = [name for name in terms if name.startswith("kl_group_")]
-    if len(groups) > 1:
-        kl += ", given one draw of the coarser groups"
+    groups = sum(name.startswith("kl_group_") for name in terms)
+    given = ", given one draw of the coarser groups"
     how = {
         "elbo": BOUNDS[on.kind],
         "recon": "E_q[-log p(x|z)], one draw of z for each image, all constants",
-        "kl": f"KL(q(z|x) || p(z)), {kl}",
+        "kl": f"KL(q(z|x) || p(z)), {kl}{given if groups > 1 else ''}",
     }
-    if len(groups) > 1:
-        part = f"the part of the KL of one group of latents, {kl}"
-        how |= dict.fromkeys(groups, part)
+    for group in range(groups if groups > 1 else 0):
+        how[f"kl_group_{group}"] = (
+            f"the part of the KL of one group of latents, {kl}{given if group else ''}"
+        )
     if "objective_bound" in terms:
         how["objective_bound"] = (
             f"importance-weighted bound of {iw_samples} samples, as trained for"

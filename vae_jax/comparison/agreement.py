@@ -93,9 +93,10 @@ def _of_training(run: Run) -> dict[str, str]:
     facts["images of the bound"] = (
         "whole" if whole else f"averages, {times(resolution)}"
     )
-    # Only a probability is the same in every scale, and says which likelihood it is of.
+    # Only a probability is the same on every scale.
     if found["bound_kind"] != "probability_mass" and "data.scale" in run.config:
         facts["data.scale, in which the bound is"] = str(run.config["data.scale"])
+    # It has no constants in common with that of another likelihood on averages.
     if found["bound_kind"] == "cross_entropy" and "loss.recon" in run.config:
         facts["loss.recon"] = str(run.config["loss.recon"])
     return facts
@@ -120,11 +121,15 @@ def _of_bounds(run: Run) -> dict[str, str]:
 
 
 def _of_samples(run: Run) -> dict[str, str]:
-    """Without the floor, which is of no model but of as many images as there are."""
+    """The floor, which is of no model, is of as many training images as there are."""
+    basis = "n_real", "n_fake", "unit", "how"
+    of_floor = [key for key in basis if key != "n_fake"]
     return {
-        f"{section} {name}": _basis(number, "n_real", "n_fake", "unit", "how")
+        f"{section} {name}": _basis(
+            number, *(of_floor if section == "floor" else basis)
+        )
         for section, name, number in run.numbers()
-        if section not in ("", "floor")
+        if section
     }
 
 

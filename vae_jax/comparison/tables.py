@@ -45,7 +45,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
     check(runs, names)
     about = tuple(_about(run, name) for run, name in zip(runs, names, strict=True))
     columns = tuple(_columns(runs))
-    notes = tuple(_notes(runs, names, columns))
+    notes = tuple(dict.fromkeys(_notes(runs, names, columns)))
     fields, partial = _fields(runs)
     pairs = tuple(
         Column(
@@ -98,7 +98,8 @@ def _notes(
             counts = {name: cell.get(key) for name, cell in known}
             if len(set(counts.values())) > 1:
                 listing = "; ".join(f"{num} in {name}" for name, num in counts.items())
-                yield f"{column.head}: of different numbers of images, {listing}."
+                what = column.section or column.name
+                yield f"{what}: of different numbers of images, {listing}."
     without = [n for n, run in zip(names, runs, strict=True) if not run.images]
     if without:
         yield (

@@ -32,7 +32,7 @@ def as_csv(found: Comparison) -> str:
             parts["standard_error"] = f"{column.head} standard error{unit}"
         if not unit:
             parts["unit"] = f"{column.head} unit"
-        if column in found.pairs:  # the images of which both were measured
+        if column in found.pairs:  # the number of images measured in both runs
             parts["n"] = f"{column.head} n"
         heads += parts.values()
         columns += [[_raw(cell, part) for cell in column.cells] for part in parts]

@@ -53,8 +53,9 @@ def load(path: str | None) -> Raw:
         return Raw(f"npy {place}", Split(_images([place]), None))
     if (place / UNFINISHED).exists():
         raise ValueError(
-            f"{place}: must be whole, but holds {UNFINISHED}, of a process that writes "
-            "there or was killed: delete the folder and write it anew"
+            f"{place}: must be a whole set, got one with {UNFINISHED}, to which files "
+            "are still being written; if that process was killed, delete what it left "
+            f"in {place} and write the set again"
         )
     files = _files(place)
     check_names(str(place), files, LABELS)

@@ -1,6 +1,6 @@
 """Terms of the variational bound, one number per example.
 
-Conventions that hold for every function here, unless it says otherwise:
+Conventions that hold for every function here but ``optimal_log_sigma``:
 
 * Arrays lead with a batch axis ``B``; the axes after it, ``...``, are the event.
 * The result has shape ``[B]``: summed over the event, never averaged over the batch.
@@ -8,7 +8,7 @@ Conventions that hold for every function here, unless it says otherwise:
   own example, but for ``total_correlation``, which compares them.
 * Units are nats. ``nats_to_bits_per_dim`` converts for reporting.
 * ``*_nll``, ``*_loss`` and ``kl_*`` are costs (lower is better); only ``elbo`` and
-  ``log_*`` go up.
+  ``log_*`` go up. Nothing else changes a sign on the way out.
 * ``weights`` counts each value of the event that often: a scalar, or an array of the
   event's rank plus one whose axes are 1 or those of the targets.
 

@@ -52,6 +52,7 @@ class Style(NamedTuple):
 def style(
     *, activation: str, init: str, logvar_range: tuple[float, ...], **_: object
 ) -> Style:
+    """The style that fields of the ``model`` section, among others, ask for."""
     return Style(activation, init, logvar_range)
 
 

@@ -293,9 +293,11 @@ def _draw_curves(axes: Axes, rows: Sequence[Mapping[str, Any]], key: str) -> Non
         return
     every = np.unique(epochs)
     late = values[epochs >= every[math.ceil(len(every) / 10) if len(every) > 4 else 0]]
-    span = max(np.ptp(late), 0.01 * np.abs(late).max()) or 1.0
+    span = max(np.ptp(late), 1e-6 * np.abs(late).max()) or 1.0
     low = max(values.min(), late.min() - span)
     high = min(values.max(), late.max() + span)
-    axes.set_ylim(low - 0.05 * span, high + 0.05 * span)
+    # Of a value that stays the same, so much that the axis needs no offset.
+    margin = max(0.05 * span, 5e-4 * np.abs(late).max())
+    axes.set_ylim(low - margin, high + margin)
     if values.min() < low or values.max() > high:
         axes.set_xlabel("epoch (the first ones are off the scale)")

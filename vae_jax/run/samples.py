@@ -149,11 +149,10 @@ def described(session: Session, of: Trained, sampler: str) -> str:
     if sampler == "prior":
         return "samples from the prior"
     options = session.config.eval
-    # One text for all models, or those of one level and of two could not be compared.
+    # The same of one level and of two, or they could not be compared; see ``latents``.
     return (
         f"samples from a mixture of {options.mixture_components} Gaussians fitted to "
-        f"latents of training images, at most {options.mixture_images}; of two levels, "
-        "to the coarsest"
+        f"latents of training images, at most {options.mixture_images}"
     )
 
 

@@ -91,7 +91,7 @@ def flat_of_run(stored: Any) -> dict[str, Any]:
 
 
 def conflicts(stored: dict[str, Any], config: dict[str, Any]) -> str:
-    """The fields in which a run's own config and the one now asked for conflict.
+    """In which fields a run's own config and the one now asked for conflict, as text.
 
     Both are plain dicts as read from JSON, where a tuple is a list.
     """

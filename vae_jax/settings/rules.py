@@ -48,7 +48,7 @@ def real(low: float, below: float = 1e30, above: bool = False) -> Rule:
 
 
 def several(one: Rule) -> Rule:
-    """A tuple of 1 to 99 of what ``one`` allows, which is "a (whole) number ..."."""
+    """A tuple of 1 to 99 of what ``one`` allows, such as "a whole number above 0"."""
 
     def allows(v):
         return isinstance(v, tuple) and 0 < len(v) < 100 and all(map(one.allows, v))
