@@ -257,8 +257,8 @@ def structure(state: TrainState) -> str:
 
 def _is_of_the_machine(error: Exception) -> bool:
     """Whether an error says that something is scarce, and nothing of a file."""
-    scarce = isinstance(error, OSError) and error.errno in checksums.SCARCE
-    return scarce or isinstance(error, MemoryError | jax.errors.JaxRuntimeError)
+    too_little = MemoryError | jax.errors.JaxRuntimeError
+    return checksums.is_scarce(error) or isinstance(error, too_little)
 
 
 # Orbax is given arrays of the host alone: it would not save those of one process's

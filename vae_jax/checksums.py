@@ -8,6 +8,11 @@ SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # of the machine, not of a 
 NAME = "SHA256SUMS"  # in the folder itself, as ``sha256sum -c`` reads it
 
 
+def is_scarce(error: Exception) -> bool:
+    """Whether it says that the machine has too little, and nothing of a file."""
+    return isinstance(error, OSError) and error.errno in SCARCE
+
+
 class Damaged(ValueError):
     """Something that is not as it was written."""
 
@@ -35,7 +40,7 @@ def check(folder: pathlib.Path) -> bool:
     except PermissionError:
         raise
     except OSError as error:
-        if error.errno in SCARCE:
+        if is_scarce(error):
             raise
         # The disk cannot read it.
         raise Damaged(f"{folder}: damaged: {error}") from error

@@ -29,10 +29,11 @@ def memory(groups: pathlib.Path = GROUPS, limits: pathlib.Path = LIMITS) -> int:
 def open_more_files(num: int) -> None:
     """Lets the process have so many more files open at once, as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    bounds = [limit for limit in (soft + num, hard) if limit != resource.RLIM_INFINITY]
-    if soft != resource.RLIM_INFINITY:
-        with contextlib.suppress(ValueError, OSError):  # macOS allows less than it says
-            resource.setrlimit(resource.RLIMIT_NOFILE, (min(bounds), hard))
+    if soft == resource.RLIM_INFINITY:
+        return
+    more = soft + num if hard == resource.RLIM_INFINITY else min(soft + num, hard)
+    with contextlib.suppress(ValueError, OSError):  # macOS allows less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
 
 
 def _limits_of_memory(

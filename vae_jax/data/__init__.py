@@ -6,7 +6,7 @@
 from vae_jax.data.dataset import Dataset, Split, Wanted
 from vae_jax.data.digests import digest
 from vae_jax.data.loading import BINARIZE, NAMES, binarized_once, load
-from vae_jax.data.mapped import Images, Mapped, blocks, mean, read
+from vae_jax.data.mapped import Images, Mapped, blocks, mean, only, read
 
 __all__ = [
     "BINARIZE",
@@ -21,5 +21,6 @@ __all__ = [
     "digest",
     "load",
     "mean",
+    "only",
     "read",
 ]

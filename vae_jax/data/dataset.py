@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int32
 
-from vae_jax.data.mapped import Images, Mapped
+from vae_jax.data.mapped import Images, only
 
 MAX_BYTES = 8 * 10**9  # of all images together, where they are held in memory
 TO_FILES = "for more, python -m vae_jax.data.shard writes files for data.name=npy"
@@ -63,8 +63,7 @@ def rows_of(split: Split, rows: slice | np.ndarray) -> Split:
     """Some of a split's images, with their labels. Of files, nothing is read."""
     images, labels = split
     labels = None if labels is None else labels[rows]
-    some = images.only(rows) if isinstance(images, Mapped) else images[rows]
-    return Split(some, labels)
+    return Split(only(images, rows), labels)
 
 
 def whole_labels(what: str, labels: np.ndarray, count: int) -> Int32[np.ndarray, " N"]:

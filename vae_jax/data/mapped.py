@@ -94,6 +94,11 @@ def read(
     return _inverse(by_place)
 
 
+def only(images: Images, rows: slice | Int[np.ndarray, " M"]) -> Images:
+    """Some of the images, in this order; those in files stay there."""
+    return images.only(rows) if isinstance(images, Mapped) else images[rows]
+
+
 def blocks(images: Images) -> Iterator[np.ndarray]:
     """The images in order, so many at a time that they take little memory."""
     size = max(1, BLOCK_BYTES * len(images) // max(1, images.nbytes))

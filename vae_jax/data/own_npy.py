@@ -166,6 +166,6 @@ def mapped(path: pathlib.Path) -> np.memmap:
             raise ValueError("an array in Fortran's order")
         return np.memmap(path, dtype, "r", begin, shape)
     except Exception as error:  # of any kind, from numpy's headers
-        if isinstance(error, OSError) and error.errno in checksums.SCARCE:
+        if checksums.is_scarce(error):
             raise
         raise ValueError(f"{path}: must be a whole npy file, got {error}") from error

@@ -1,7 +1,6 @@
 """What a command does: training and what goes before and after it."""
 
 import io
-import json
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from vae_jax import (
     lock,
     logs,
     report,
+    settings,
     tensorboard,
     train,
 )
@@ -126,7 +126,7 @@ def code_of(command: Callable[[], None]) -> int:
 
 def run_training(config, workdir, log, command, profile, **_) -> None:
     """Trains to the end, or on from where an earlier process stopped; evaluates."""
-    plain = json.loads(config.to_json())
+    plain = settings.plain(config)
     with foreseen():
         experiment.check_folder(workdir, plain)
         epochs = assembly.total_epochs(config)

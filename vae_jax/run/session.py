@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import json
 import os
 import pathlib
 import shlex
@@ -12,7 +11,7 @@ from typing import NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from vae_jax import assembly, checkpoint, experiment, files, lock, report
+from vae_jax import assembly, checkpoint, experiment, files, lock, report, settings
 from vae_jax.train import TrainState
 
 LOGGER = experiment.LOGGER
@@ -118,7 +117,7 @@ def opened(
 ) -> Iterator[Session]:
     """A session on a run directory that is there."""
     ends_of_stages = {phase.stage.end_step for phase in job.phases}
-    plain = json.loads(config.to_json())
+    plain = settings.plain(config)
     with checkpoint.Checkpoints(folder, ends_of_stages, plain) as saved:
         yield Session(config, job, folder, saved)
 
@@ -137,7 +136,7 @@ def existing(config, workdir, reads_only: bool) -> Iterator[Session]:
     """A session on a run that is there. One that only reads may be on one in use."""
     folder = pathlib.Path(workdir).absolute()
     with foreseen():
-        experiment.check_folder(workdir, json.loads(config.to_json()))
+        experiment.check_folder(workdir, settings.plain(config))
         if not reads_only:
             lock.check_free(folder)  # before the data are loaded
     job = assemble(config)

@@ -12,14 +12,10 @@ SEED = 0  # the same images for every run
 
 
 def some_of(images: data.Images, num: int) -> data.Images:
-    """All of them, or as many at random: the first ones may be of another kind.
-
-    Those in files stay there.
-    """
+    """All of them, or as many at random: the first ones may be of another kind."""
     if num >= len(images):
         return images
-    rows = some_rows(len(images), num)
-    return images.only(rows) if isinstance(images, data.Mapped) else images[rows]
+    return data.only(images, some_rows(len(images), num))
 
 
 def some_rows(total: int, num: int) -> Int[np.ndarray, " M"]:

@@ -117,7 +117,7 @@ def compare(config: ConfigDict, job: Job | None) -> list[int]:
     if others:
         first = json.loads(_of_the_first(config.to_json().encode()))
         if job and jax.process_index() in others:
-            differs = difference(first, json.loads(config.to_json()))
+            differs = difference(first, settings.plain(config))
             print(f"main.py: process {jax.process_index()}: {differs}", file=sys.stderr)
     return others
 
@@ -134,7 +134,7 @@ def _of_the_first(text: bytes) -> bytes:
 def _fingerprint(config: ConfigDict, job: Job | None) -> bytes:
     """sha256 of all that steps depend on."""
     images: Any = report.digests(job.dataset) if job else "none"
-    text = json.dumps([json.loads(config.to_json()), images], sort_keys=True)
+    text = json.dumps([settings.plain(config), images], sort_keys=True)
     return hashlib.sha256(text.encode()).digest()
 
 

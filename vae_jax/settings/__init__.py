@@ -5,6 +5,7 @@ on the command line is answered at once.
 """
 
 import difflib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ __all__ = [
     "conflicts",
     "flat_of_run",
     "flatten",
+    "plain",
     "without_effect",
 ]
 
@@ -79,6 +81,11 @@ def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
+
+
+def plain(config: ConfigDict) -> dict[str, Any]:
+    """The config as its JSON is read: of dicts and lists."""
+    return json.loads(config.to_json())
 
 
 def flat_of_run(stored: Any) -> dict[str, Any]:
